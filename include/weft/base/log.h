@@ -1,0 +1,33 @@
+#pragma once
+// One line per event, on standard error, prefixed by the rank when there are several.
+
+#include <fmt/format.h>
+
+#include <string>
+
+namespace weft {
+
+enum class LogLevel { debug, info, warn, error, off };
+
+/// `rank` < 0: no rank in the prefix.
+void log_init(LogLevel level, int rank);
+void log_line(LogLevel level, const std::string& line);
+
+template <class... Args>
+void log_info(fmt::format_string<Args...> format, Args&&... args) {
+  log_line(LogLevel::info, fmt::format(format, std::forward<Args>(args)...));
+}
+template <class... Args>
+void log_warn(fmt::format_string<Args...> format, Args&&... args) {
+  log_line(LogLevel::warn, fmt::format(format, std::forward<Args>(args)...));
+}
+template <class... Args>
+void log_error(fmt::format_string<Args...> format, Args&&... args) {
+  log_line(LogLevel::error, fmt::format(format, std::forward<Args>(args)...));
+}
+template <class... Args>
+void log_debug(fmt::format_string<Args...> format, Args&&... args) {
+  log_line(LogLevel::debug, fmt::format(format, std::forward<Args>(args)...));
+}
+
+}  // namespace weft

@@ -1,0 +1,143 @@
+#pragma once
+// Every numeric operation of the models, declared once. CpuOps (kernels/cpu) and CudaOps
+// (kernels/cuda) implement it; tests/reference holds a plain double-precision loop for each.
+//
+// All tensors are contiguous; outputs are allocated by the caller and fully overwritten. N tokens,
+// D inner width, H heads, d head width; video tensors are channels-last [frames, rows, cols, C].
+// On the CPU every operation's result is a function of its inputs alone: it does not depend on the
+// number of threads, so that any split of the work over ranks gives the same bytes.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "weft/device/tensor.h"
+
+namespace weft {
+
+enum class Activation : std::uint8_t { none, gelu_tanh, silu };
+
+/// Rows of modulation values chosen by token: tokens [0, split) use row 0, the others the last row.
+/// One row (and split 0) is the usual case; two rows serve per-token timesteps, where the first
+/// latent frame has a timestep of its own (spec 4.5).
+struct TokenRows {
+  Tensor rows;             // [1 or 2, D] float32
+  std::int64_t split = 0;  // first token that uses the last row
+};
+
+struct AttentionArgs {
+  float scale = 1;              // multiplies q.k
+  float last_key_logit = 0;     // added to the logits of the last key: ln(count) of merged pad keys
+  Tensor bias;                  // optional [H, Nq, Nk] float32, added to the scaled logits (UMT5)
+  Tensor lse;                   // optional output [H, Nq] float32: log-sum-exp of the logits (ring merge)
+};
+
+struct ConvArgs {
+  std::int64_t stride_t = 1, stride_h = 1, stride_w = 1;
+  // Zeros around each frame; time is never padded here: callers prepend history frames (spec 6.3).
+  std::int64_t pad_top = 0, pad_bottom = 0, pad_left = 0, pad_right = 0;
+};
+
+/// One term of a linear combination.
+struct Term {
+  float factor;
+  Tensor x;
+};
+
+class Ops {
+ public:
+  virtual ~Ops() = default;
+  [[nodiscard]] virtual DeviceKind device() const = 0;
+  [[nodiscard]] virtual std::string describe() const = 0;  // "cpu, 2 threads, avx512_core, oneDNN 2.6.3"
+  /// Waits until everything asked for so far is done (a no-op on the CPU).
+  virtual void synchronize() = 0;
+
+  // ---- dense -------------------------------------------------------------------------------
+  /// y = act(x W^T + b).  x [M, K], w [N, K], b [N] or undefined, y [M, N].
+  virtual void linear(const Tensor& x, const Tensor& w, const Tensor& b, Tensor y,
+                      Activation act = Activation::none) = 0;
+  /// y[i] = table[ids[i]].  table [V, D], y [n, D]. Ids are checked by the caller.
+  virtual void embedding(std::span<const std::int32_t> ids, const Tensor& table, Tensor y) = 0;
+
+  // ---- transformer -------------------------------------------------------------------------
+  /// y = LN(x) (1 + scale) + shift; LN has biased variance and no parameters.  x, y [N, D].
+  virtual void layer_norm_modulate(const Tensor& x, const TokenRows& scale, const TokenRows& shift,
+                                   float eps, Tensor y) = 0;
+  /// y = LN(x) w + b.  x, y [N, D]; w, b [D].
+  virtual void layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, float eps, Tensor y) = 0;
+  /// y = x / sqrt(mean(x^2) + eps) w.  x, y [N, D] (may be the same tensor); w [D].
+  virtual void rms_norm(const Tensor& x, const Tensor& w, float eps, Tensor y) = 0;
+  /// rms_norm over all of D, then rotary embedding of adjacent pairs within each head.
+  /// x, y [N, D] (may be the same); w [D]; cos, sin [N, d/2] float32; D = H d.
+  virtual void rms_norm_rope(const Tensor& x, const Tensor& w, float eps, const Tensor& cos,
+                             const Tensor& sin, Tensor y) = 0;
+  /// x += y gate.  x, y [N, D].
+  virtual void gated_residual(Tensor x, const Tensor& y, const TokenRows& gate) = 0;
+  /// x += y, any equal shapes.
+  virtual void add(Tensor x, const Tensor& y) = 0;
+  /// y = silu(x), any equal shapes.
+  virtual void silu(const Tensor& x, Tensor y) = 0;
+  /// y = gelu_tanh(a) b, any equal shapes (UMT5's gated feed-forward).
+  virtual void gated_gelu(const Tensor& a, const Tensor& b, Tensor y) = 0;
+  /// out = softmax(scale q k^T + ...) v per head, blocked: never holds Nq x Nk logits.
+  /// q, out [Nq, H, d]; k, v [Nk, H, d].
+  virtual void attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                         const AttentionArgs& args, Tensor out) = 0;
+  /// Latents to the rows of the patch embedding: y[(t,h,w), (c,i,j)] = z[c, t, 2h+i, 2w+j].
+  /// z [C, T, 2h', 2w'], y [T h' w', 4 C]  (spec 4.2).
+  virtual void patchify(const Tensor& z, Tensor y) = 0;
+  /// The head's features back to latents: z[c, t, 2h+i, 2w+j] = y[(t,h,w), (2i+j) C + c] (spec 4.4).
+  virtual void unpatchify(const Tensor& y, Tensor z) = 0;
+
+  // ---- latents -----------------------------------------------------------------------------
+  /// out = sum of factor_i x_i in the order given (at most 6 terms); out may be one of the x.
+  virtual void combine(std::span<const Term> terms, Tensor out) = 0;
+  /// sum[box] += (wt[t] wh[h] ww[w]) v.  sum [C, T, H, W]; v [C, t, h, w] lies in sum at `origin`
+  /// (t, h, w); wt [t], wh [h], ww [w]. Window blending: callers fix the order of the windows.
+  virtual void add_weighted(Tensor sum, const Tensor& v, std::span<const std::int64_t, 3> origin,
+                            std::span<const float> wt, std::span<const float> wh,
+                            std::span<const float> ww) = 0;
+
+  // ---- video autoencoder, channels-last ------------------------------------------------------
+  /// Convolution without time padding.  x [T, H, W, C], w [O, C, kt, kh, kw] or [O, C, kh, kw],
+  /// b [O], y [(T-kt)/st+1, (H+pads-kh)/sh+1, (W+pads-kw)/sw+1, O].
+  virtual void conv(const Tensor& x, const Tensor& w, const Tensor& b, const ConvArgs& args,
+                    Tensor y) = 0;
+  /// y = act(x / max(|x|_2 over C, 1e-12) sqrt(C) gamma); act is none or silu.  x, y [..., C].
+  virtual void channel_norm(const Tensor& x, const Tensor& gamma, Activation act, Tensor y) = 0;
+  /// Nearest x2 in rows and columns.  x [T, H, W, C], y [T, 2H, 2W, C].
+  virtual void upsample2x(const Tensor& x, Tensor y) = 0;
+  /// Splits channels into two frames: y[2t+a, h, w, c] = x[t, h, w, a C + c].
+  /// x [T, H, W, 2C], y [2T, H, W, C].
+  virtual void channels_to_frames(const Tensor& x, Tensor y) = 0;
+  /// The residual decoder's parameter-free skip, added: y += Dup(x) (spec 6.2). Frame growth `ft`
+  /// 1 or 2, space always 2; output channel o, sub-position (a, b, e) reads input channel
+  /// (((o ft + a) 2 + b) 2 + e) / repeats with repeats = O ft 4 / C. For the first chunk of a clip
+  /// with ft = 2 the caller passes frames [1, ...) semantics by `drop_first` = 1.
+  /// x [T, H, W, C], y [T ft - drop_first, 2H, 2W, O].
+  virtual void add_dup_up(const Tensor& x, std::int64_t ft, std::int64_t drop_first, Tensor y) = 0;
+  /// The residual encoder's parameter-free skip, added: y += Avg(x) (spec 6.2): channels and the
+  /// (ft, 2, 2) sub-positions flattened as (c, a, b, e), then means of equal groups. ft = 2 with odd
+  /// T: one zero frame is prepended (the first chunk).
+  /// x [T, H, W, C], y [ceil(T/ft), H/2, W/2, O].
+  virtual void add_avg_down(const Tensor& x, std::int64_t ft, Tensor y) = 0;
+  /// y[t, h, w, (c p + e) p + b] = x[t, h p + b, w p + e, c]: w-major (spec 6.2).
+  virtual void pixel_patchify(const Tensor& x, std::int64_t p, Tensor y) = 0;
+  virtual void pixel_unpatchify(const Tensor& x, std::int64_t p, Tensor y) = 0;
+  /// y[t, h, w, c] = z[c, t, h, w] scale[c] + shift[c]: latents to channels-last.
+  virtual void latents_to_video(const Tensor& z, std::span<const float> scale,
+                                std::span<const float> shift, Tensor y) = 0;
+  /// z[c, t, h, w] = (y[t, h, w, c] - shift[c]) scale[c] for the first z.dim(0) channels of y.
+  virtual void video_to_latents(const Tensor& y, std::span<const float> scale,
+                                std::span<const float> shift, Tensor z) = 0;
+  /// Clamp to [-1, 1], then y = round_half_even(255 (x/2 + 1/2)).  x float, y u8, equal shapes.
+  virtual void to_u8(const Tensor& x, Tensor y) = 0;
+};
+
+/// `threads` > 0.
+std::unique_ptr<Ops> make_cpu_ops(int threads);
+/// nullptr when cuda_device_api() is; see cuda_absent_reason().
+std::unique_ptr<Ops> make_cuda_ops(int device_index);
+
+}  // namespace weft

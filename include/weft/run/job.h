@@ -1,0 +1,66 @@
+#pragma once
+// A job: one clip to render. One table of keys serves the command line (--guidance-scale 5), the
+// TOML job file (guidance-scale = 5) and the run record; flags override the file.
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "weft/base/error.h"
+
+namespace weft {
+
+/// What the user asked for. An empty optional means "the model's own default" and is filled by
+/// resolve_job() (render layer) once the model folder has been read.
+struct Job {
+  std::filesystem::path model, output, image, record;  // image, record: "" = none
+  std::string prompt;
+  std::string negative_prompt;
+  std::optional<std::int64_t> width, height, frames;  // pixels, pixels, frames (4 k + 1)
+  std::optional<int> steps;
+  std::optional<double> guidance_scale, guidance_scale_2, flow_shift, boundary_ratio, fps;
+  std::uint64_t seed = 0;
+  std::string sampler = "unipc";       // unipc | euler
+  std::string noise = "torch";         // torch | philox
+  std::string text_cleaning = "basic"; // basic | fix
+  std::string window = "auto";         // auto | none | WIDTHxHEIGHTxFRAMES in pixels and frames
+  double overlap = 0.25;               // of a window, along each axis that has several
+  std::string decode = "exact";        // exact | tiles
+  std::string device = "auto";         // auto | cpu | cuda
+  std::string codec = "auto";          // auto | x264 | ffv1
+  int crf = 18;
+  std::string preset = "medium";
+  std::string pix_fmt = "yuv420p";
+  bool metadata = true;
+  bool contact_sheet = false;          // PNG beside the clip: clip.sheet.png
+  int threads = 0;                     // per rank; 0: cores / ranks of this host
+};
+
+/// One key of the table.
+struct JobKey {
+  const char* name;     // "guidance-scale"
+  const char* metavar;  // "FLOAT", "PATH", "unipc|euler", ...; "" for a switch
+  const char* help;     // one line, with unit and default
+  const char* group;    // "What", "Sampling", "Windows and decoding", "Output", "Machine"
+  /// Parses `text` into the job; throws InputError that says what was expected.
+  void (*set)(Job& job, const std::string& text);
+  /// The value as set() would take it, "" when unset.
+  std::string (*get)(const Job& job);
+};
+const std::vector<JobKey>& job_keys();
+
+/// Reads a TOML job file over `job`: unknown keys are problems that name the nearest known key, each
+/// with file and line.
+void read_job_file(const std::filesystem::path& path, Job& job, Problems& problems);
+
+/// Problems that need no model: missing model or output, empty prompt, steps < 1, frames not
+/// 4 k + 1, numbers out of range or not finite, window syntax, overlap outside [0, 0.9], ...
+void check_job(const Job& job, Problems& problems);
+
+/// "832x480x81" to {832, 480, 81}; nothing for any other text.
+std::optional<std::array<std::int64_t, 3>> parse_size(const std::string& text);
+
+}  // namespace weft

@@ -1,0 +1,11 @@
+// Stands in for kernels/cuda in a build without CUDA.
+#include "weft/device/device_api.h"
+#include "weft/ops/ops.h"
+
+namespace weft {
+
+const DeviceApi* cuda_device_api() { return nullptr; }
+std::string cuda_absent_reason() { return "this weft was built without CUDA (no nvcc was found)"; }
+std::unique_ptr<Ops> make_cuda_ops(int /*device_index*/) { return nullptr; }
+
+}  // namespace weft
