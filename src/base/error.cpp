@@ -1,7 +1,6 @@
 #include "weft/base/error.h"
 
 #include <algorithm>
-#include <numeric>
 
 namespace weft {
 namespace {
@@ -30,24 +29,34 @@ InputError::InputError(std::string problem) : InputError(std::vector{std::move(p
 ScopedContext::ScopedContext(std::string what) { context.push_back(std::move(what)); }
 ScopedContext::~ScopedContext() { context.pop_back(); }
 
+namespace {
+
+// Letters inserted, dropped, replaced or swapped with their neighbour.
+std::size_t edit_distance(const std::string& a, const std::string& b) {
+  // d[i][j]: distance of the first i letters of a and the first j of b.
+  std::vector<std::vector<std::size_t>> d(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
+  for (std::size_t i = 0; i <= a.size(); ++i) d[i][0] = i;
+  for (std::size_t j = 0; j <= b.size(); ++j) d[0][j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t replaced = d[i - 1][j - 1] + (a[i - 1] != b[j - 1] ? 1 : 0);
+      d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, replaced});
+      const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+      if (swapped) d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
+    }
+  }
+  return d[a.size()][b.size()];
+}
+
+}  // namespace
+
 std::string nearest_name(const std::string& unknown, const std::vector<std::string>& known) {
   std::string best;
   std::size_t best_distance = std::max<std::size_t>(2, unknown.size() / 2);
   for (const auto& name : known) {
-    // Edit distance by rows (Levenshtein).
-    std::vector<std::size_t> row(name.size() + 1);
-    std::iota(row.begin(), row.end(), std::size_t{0});
-    for (std::size_t i = 1; i <= unknown.size(); ++i) {
-      std::size_t diagonal = row[0];
-      row[0] = i;
-      for (std::size_t j = 1; j <= name.size(); ++j) {
-        const std::size_t substituted = diagonal + (unknown[i - 1] != name[j - 1] ? 1 : 0);
-        diagonal = row[j];
-        row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
-      }
-    }
-    if (row.back() < best_distance) {
-      best_distance = row.back();
+    const std::size_t distance = edit_distance(unknown, name);
+    if (distance < best_distance) {
+      best_distance = distance;
       best = name;
     }
   }

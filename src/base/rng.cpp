@@ -79,8 +79,8 @@ void philox_randn(std::uint64_t seed, std::int64_t first, std::span<float> out) 
     if (index / 4 != made) {
       made = index / 4;
       const auto low = static_cast<std::uint64_t>(made);
-      const auto word = philox4x32({static_cast<std::uint32_t>(low),
-                                    static_cast<std::uint32_t>(low >> 32), 0, 0}, key);
+      const auto word = philox4x32(
+          {static_cast<std::uint32_t>(low), static_cast<std::uint32_t>(low >> 32), 0, 0}, key);
       for (std::size_t pair = 0; pair < 4; pair += 2) {
         // (w + 1/2) 2^-32 lies strictly between 0 and 1, so the logarithm is finite.
         const double u1 = (static_cast<double>(word[pair]) + 0.5) * 0x1p-32;

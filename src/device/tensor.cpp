@@ -26,7 +26,8 @@ Storage::Storage(std::size_t bytes, DeviceKind device) : bytes_(bytes), device_(
     data_ = static_cast<std::byte*>(cuda().allocate(bytes));
     return;
   }
-  const std::size_t rounded = (std::max<std::size_t>(bytes, 1) + alignment - 1) / alignment * alignment;
+  const std::size_t rounded =
+      (std::max<std::size_t>(bytes, 1) + alignment - 1) / alignment * alignment;
   data_ = static_cast<std::byte*>(std::aligned_alloc(alignment, rounded));
   if (data_ == nullptr) {
     fail("out of memory: {:.2f} GB could not be allocated", static_cast<double>(bytes) / 1e9);
@@ -34,7 +35,10 @@ Storage::Storage(std::size_t bytes, DeviceKind device) : bytes_(bytes), device_(
 }
 
 Storage::Storage(void* data, std::size_t bytes, DeviceKind device, std::shared_ptr<void> owner)
-    : data_(static_cast<std::byte*>(data)), bytes_(bytes), device_(device), owner_(std::move(owner)) {}
+    : data_(static_cast<std::byte*>(data)),
+      bytes_(bytes),
+      device_(device),
+      owner_(std::move(owner)) {}
 
 Storage::~Storage() {
   if (owner_ != nullptr || data_ == nullptr) return;
@@ -101,7 +105,8 @@ Tensor Tensor::clone() const {
 
 void copy(const Tensor& from, Tensor to) {
   WEFT_ASSERT(from.numel() == to.numel() && from.dtype() == to.dtype(), "copy {} {} to {} {}",
-              dtype_name(from.dtype()), from.shape().str(), dtype_name(to.dtype()), to.shape().str());
+              dtype_name(from.dtype()), from.shape().str(), dtype_name(to.dtype()),
+              to.shape().str());
   if (from.bytes() == 0) return;
   const bool from_cpu = from.device() == DeviceKind::cpu;
   const bool to_cpu = to.device() == DeviceKind::cpu;

@@ -2,12 +2,12 @@
 // Errors with context. Bad input is an InputError (exit code 2) that lists every problem at once;
 // anything else that stops a run is an Error (exit code 1); a broken invariant is WEFT_ASSERT.
 
-#include <fmt/format.h>
-
 #include <source_location>
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+#include <fmt/format.h>
 
 namespace weft {
 
@@ -84,8 +84,7 @@ std::string nearest_name(const std::string& unknown, const std::vector<std::stri
 }  // namespace weft
 
 /// Always on: a broken invariant is a bug, and computing on would give wrong pictures.
-#define WEFT_ASSERT(condition, ...)                                                 \
-  (static_cast<bool>(condition)                                                     \
-       ? static_cast<void>(0)                                                       \
-       : ::weft::assertion_failed(#condition, ::fmt::format(__VA_ARGS__),           \
-                                  std::source_location::current()))
+#define WEFT_ASSERT(condition, ...)                                                                \
+  (static_cast<bool>(condition) ? static_cast<void>(0)                                             \
+                                : ::weft::assertion_failed(#condition, ::fmt::format(__VA_ARGS__), \
+                                                           std::source_location::current()))

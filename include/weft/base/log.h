@@ -1,9 +1,9 @@
 #pragma once
 // One line per event, on standard error, prefixed by the rank when there are several.
 
-#include <fmt/format.h>
-
 #include <string>
+
+#include <fmt/format.h>
 
 namespace weft {
 

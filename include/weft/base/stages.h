@@ -12,7 +12,16 @@
 namespace weft {
 
 enum class Stage : std::uint8_t {
-  load, encode_text, encode_image, denoise, exchange, decode, gather, blend, encode_video, wait
+  load,
+  encode_text,
+  encode_image,
+  denoise,
+  exchange,
+  decode,
+  gather,
+  blend,
+  encode_video,
+  wait
 };
 inline constexpr int stage_count = 10;
 const char* stage_name(Stage stage);

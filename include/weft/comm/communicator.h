@@ -13,8 +13,12 @@ namespace weft {
 
 class Communicator {
  public:
-  /// All ranks of the session (a duplicate of MPI_COMM_WORLD). Collective.
-  static Communicator world();
+  /// Longest piece of a message: well below the largest int.
+  static constexpr std::size_t default_piece_bytes = std::size_t{1} << 30;
+
+  /// All ranks of the session (a duplicate of MPI_COMM_WORLD). Collective. Messages longer than
+  /// `piece_bytes`, the same on every rank, travel in pieces; split() hands it on.
+  static Communicator world(std::size_t piece_bytes = default_piece_bytes);
   /// Ranks of the same `color`, ordered by rank. Collective over this communicator.
   [[nodiscard]] Communicator split(int color) const;
   Communicator(Communicator&&) noexcept;
@@ -24,13 +28,16 @@ class Communicator {
   [[nodiscard]] int rank() const;
   [[nodiscard]] int size() const;
 
-  /// A transfer under way; wait() once, or destroy after it is done. Move-only.
+  /// A transfer under way; wait() once, or destroy after it is done. Move-only. Waiting yields the
+  /// core after a short while, so that more ranks than cores do not starve those that compute.
   class Pending {
    public:
     Pending();
     Pending(Pending&&) noexcept;
     Pending& operator=(Pending&&) noexcept;
-    ~Pending();  // waits when nobody did: the buffers must outlive the transfer
+    /// Waits when nobody did, because the buffers must outlive the transfer. While an exception
+    /// unwinds it gives up after some seconds: the peer may never answer.
+    ~Pending();
     void wait();
     [[nodiscard]] bool done();  // makes progress; after true, wait() returns at once
 
@@ -40,7 +47,8 @@ class Communicator {
     std::unique_ptr<Impl> impl_;
   };
 
-  // Tags are 0 ... 32767. The same (source, tag) pair keeps its order.
+  // Tags are 0 ... 32767. The same (source, tag) pair keeps its order. The receiver must expect
+  // exactly as many bytes as are sent. A rank may exchange with itself by start_... only.
   void send(std::span<const std::byte> data, int to, int tag) const;
   void receive(std::span<std::byte> data, int from, int tag) const;
   [[nodiscard]] Pending start_send(std::span<const std::byte> data, int to, int tag) const;
@@ -59,7 +67,8 @@ class Communicator {
   [[nodiscard]] double sum(double value) const;
   void barrier() const;
 
-  /// Payload bytes this rank has sent through this communicator so far.
+  /// Payload bytes this rank has sent through this communicator so far; the root of a broadcast
+  /// counts one copy for each other rank.
   [[nodiscard]] std::int64_t bytes_sent() const;
 
  private:

@@ -16,7 +16,8 @@ struct DeviceApi {
 
 /// nullptr when this build has no CUDA (kernels/cuda_absent.cpp) or the machine has no usable GPU.
 const DeviceApi* cuda_device_api();
-/// Why cuda_device_api() is nullptr ("built without CUDA", "no CUDA device: ..."), or "".
+/// Why nothing can be computed on CUDA ("built without CUDA", "no CUDA device: ...", "no CUDA
+/// operations yet"), or "". Choose a device by this: memory alone renders nothing.
 std::string cuda_absent_reason();
 
 }  // namespace weft

@@ -46,12 +46,16 @@ struct WindowSize {
 
 WindowPlan make_window_plan(const Box& volume, const WindowSize& window);
 
+/// Windows that share cells with `window`, itself included, ascending: the order of blending.
+std::vector<int> overlapping_windows(const WindowPlan& plan, int window);
+
 /// owner[w] = rank that denoises window w: contiguous runs of windows, balanced by `cost` (one
 /// entry per window) so that the largest rank's sum is minimal. Ranks beyond the windows get none.
 std::vector<int> assign_windows(std::span<const double> cost, int ranks);
 
-/// One box that travels: cells `box` of item `from_item` on rank `from_rank` go to item `to_item` on
-/// rank `to_rank`. Items are whatever the two sides agree on: windows, decode chunks, the volume.
+/// One box that travels: cells `box` of item `from_item` on rank `from_rank` go to item `to_item`
+/// on rank `to_rank`. Items are whatever the two sides agree on: windows, decode chunks, the
+/// volume.
 struct Transfer {
   int from_rank, to_rank;
   int from_item, to_item;

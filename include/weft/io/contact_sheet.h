@@ -20,8 +20,8 @@ class ContactSheet {
 
  private:
   std::int64_t width_, height_;
-  std::vector<std::int64_t> shown_;   // frame indices
-  std::vector<Image> frames_;         // one per shown index
+  std::vector<std::int64_t> shown_;  // frame indices
+  std::vector<Image> frames_;        // one per shown index
 };
 
 }  // namespace weft

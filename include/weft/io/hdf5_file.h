@@ -43,9 +43,10 @@ class Hdf5Reader {
   [[nodiscard]] bool has(const std::string& where) const;
   [[nodiscard]] std::vector<std::string> children(const std::string& group) const;
   [[nodiscard]] std::vector<std::string> attributes(const std::string& group) const;
-  [[nodiscard]] std::string attribute_text(const std::string& group, const std::string& name) const;  // any type, printed
+  [[nodiscard]] std::string attribute_text(const std::string& group,
+                                           const std::string& name) const;  // any type, printed
   [[nodiscard]] double attribute_number(const std::string& group, const std::string& name) const;
-  [[nodiscard]] Tensor tensor(const std::string& where) const;  // f32, i32 or u8
+  [[nodiscard]] Tensor tensor(const std::string& where) const;                // f32, i32 or u8
   [[nodiscard]] std::vector<double> numbers(const std::string& where) const;  // flattened
   [[nodiscard]] Shape shape(const std::string& where) const;
   [[nodiscard]] std::vector<std::string> strings(const std::string& where) const;

@@ -50,7 +50,9 @@ class TensorFiles {
   [[nodiscard]] std::vector<std::string> names() const;  // sorted
   [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
   [[nodiscard]] std::size_t total_bytes() const;
-  [[nodiscard]] const std::vector<std::unique_ptr<SafetensorsFile>>& files() const { return files_; }
+  [[nodiscard]] const std::vector<std::unique_ptr<SafetensorsFile>>& files() const {
+    return files_;
+  }
 
  private:
   std::filesystem::path folder_;
@@ -59,7 +61,8 @@ class TensorFiles {
 };
 
 /// Writes float32 or u8 tensors as one safetensors file (temporary name, then renamed).
-void write_safetensors(const std::filesystem::path& path, const std::map<std::string, Tensor>& tensors);
+void write_safetensors(const std::filesystem::path& path,
+                       const std::map<std::string, Tensor>& tensors);
 
 /// Converts stored F32, F16 or BF16 elements to float32. Error names any other dtype.
 void convert_to_f32(const StoredTensor& from, float* to);

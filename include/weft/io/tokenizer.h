@@ -10,7 +10,8 @@
 namespace weft {
 
 enum class TextCleaning {
-  basic,  // HTML unescape twice, Unicode white space runs to one space, strip (pipeline without ftfy)
+  basic,  // HTML unescape twice, Unicode white space runs to one space, strip (pipeline without
+          // ftfy)
   fix,    // additionally what ftfy.fix_text does by default, except mojibake repair: full-width to
           // ASCII width, curly quotes to straight, ligatures, line breaks, control characters, NFC
 };

@@ -71,11 +71,18 @@ class VaeEncoder {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Whole clip through decode() chunk by chunk: [F, H, W, 3].
-Tensor decode_clip(Ops& ops, const VaeDecoder& decoder, const Tensor& z);
+/// Latent frames [begin, end) of z [C, T, h, w] as a tensor of their own [C, end - begin, h, w].
+Tensor latent_frames(const Tensor& z, std::int64_t begin, std::int64_t end);
+/// Whole clip through decode() chunk by chunk: [F, H, W, 3]. Chunks after the first hold
+/// `frames_per_chunk` latent frames: memory grows with it, the result's bits do not change.
+Tensor decode_clip(Ops& ops, const VaeDecoder& decoder, const Tensor& z,
+                   std::int64_t frames_per_chunk = 1);
 /// Whole clip through encode() chunk by chunk, frame 0 then fours: mean [z_dim, t, h, w] and
 /// log-variance [z_dim, t, h, w], not normalised. Frames beyond 1 + 4 k are dropped.
-struct Posterior { Tensor mean, log_variance; };
-Posterior encode_clip(Ops& ops, const VaeEncoder& encoder, const VaeConfig& config, const Tensor& x);
+struct Posterior {
+  Tensor mean, log_variance;
+};
+Posterior encode_clip(Ops& ops, const VaeEncoder& encoder, const VaeConfig& config,
+                      const Tensor& x);
 
 }  // namespace weft

@@ -27,10 +27,10 @@ struct TokenRows {
 };
 
 struct AttentionArgs {
-  float scale = 1;              // multiplies q.k
-  float last_key_logit = 0;     // added to the logits of the last key: ln(count) of merged pad keys
-  Tensor bias;                  // optional [H, Nq, Nk] float32, added to the scaled logits (UMT5)
-  Tensor lse;                   // optional output [H, Nq] float32: log-sum-exp of the logits (ring merge)
+  float scale = 1;           // multiplies q.k
+  float last_key_logit = 0;  // added to the logits of the last key: ln(count) of merged pad keys
+  Tensor bias{};               // optional [H, Nq, Nk] float32, added to the scaled logits (UMT5)
+  Tensor lse{};  // optional output [H, Nq] float32: log-sum-exp of the logits (ring merge)
 };
 
 struct ConvArgs {
@@ -49,7 +49,8 @@ class Ops {
  public:
   virtual ~Ops() = default;
   [[nodiscard]] virtual DeviceKind device() const = 0;
-  [[nodiscard]] virtual std::string describe() const = 0;  // "cpu, 2 threads, avx512_core, oneDNN 2.6.3"
+  [[nodiscard]] virtual std::string describe()
+      const = 0;  // "cpu, 2 threads, avx512_core, oneDNN 2.6.3"
   /// Waits until everything asked for so far is done (a no-op on the CPU).
   virtual void synchronize() = 0;
 
@@ -65,7 +66,8 @@ class Ops {
   virtual void layer_norm_modulate(const Tensor& x, const TokenRows& scale, const TokenRows& shift,
                                    float eps, Tensor y) = 0;
   /// y = LN(x) w + b.  x, y [N, D]; w, b [D].
-  virtual void layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, float eps, Tensor y) = 0;
+  virtual void layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, float eps,
+                          Tensor y) = 0;
   /// y = x / sqrt(mean(x^2) + eps) w.  x, y [N, D] (may be the same tensor); w [D].
   virtual void rms_norm(const Tensor& x, const Tensor& w, float eps, Tensor y) = 0;
   /// rms_norm over all of D, then rotary embedding of adjacent pairs within each head.
@@ -87,7 +89,8 @@ class Ops {
   /// Latents to the rows of the patch embedding: y[(t,h,w), (c,i,j)] = z[c, t, 2h+i, 2w+j].
   /// z [C, T, 2h', 2w'], y [T h' w', 4 C]  (spec 4.2).
   virtual void patchify(const Tensor& z, Tensor y) = 0;
-  /// The head's features back to latents: z[c, t, 2h+i, 2w+j] = y[(t,h,w), (2i+j) C + c] (spec 4.4).
+  /// The head's features back to latents: z[c, t, 2h+i, 2w+j] = y[(t,h,w), (2i+j) C + c]
+  /// (spec 4.4).
   virtual void unpatchify(const Tensor& y, Tensor z) = 0;
 
   // ---- latents -----------------------------------------------------------------------------
@@ -118,9 +121,9 @@ class Ops {
   /// x [T, H, W, C], y [T ft - drop_first, 2H, 2W, O].
   virtual void add_dup_up(const Tensor& x, std::int64_t ft, std::int64_t drop_first, Tensor y) = 0;
   /// The residual encoder's parameter-free skip, added: y += Avg(x) (spec 6.2): channels and the
-  /// (ft, 2, 2) sub-positions flattened as (c, a, b, e), then means of equal groups. ft = 2 with odd
-  /// T: one zero frame is prepended (the first chunk).
-  /// x [T, H, W, C], y [ceil(T/ft), H/2, W/2, O].
+  /// (ft, 2, 2) sub-positions flattened as (c, a, b, e), then means of equal groups. ft = 2 with
+  /// odd T: one zero frame is prepended (the first chunk). x [T, H, W, C], y [ceil(T/ft), H/2, W/2,
+  /// O].
   virtual void add_avg_down(const Tensor& x, std::int64_t ft, Tensor y) = 0;
   /// y[t, h, w, (c p + e) p + b] = x[t, h p + b, w p + e, c]: w-major (spec 6.2).
   virtual void pixel_patchify(const Tensor& x, std::int64_t p, Tensor y) = 0;
@@ -137,7 +140,7 @@ class Ops {
 
 /// `threads` > 0.
 std::unique_ptr<Ops> make_cpu_ops(int threads);
-/// nullptr when cuda_device_api() is; see cuda_absent_reason().
+/// nullptr exactly when cuda_absent_reason() is not "".
 std::unique_ptr<Ops> make_cuda_ops(int device_index);
 
 }  // namespace weft

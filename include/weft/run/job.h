@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,41 +24,48 @@ struct Job {
   std::optional<int> steps;
   std::optional<double> guidance_scale, guidance_scale_2, flow_shift, boundary_ratio, fps;
   std::uint64_t seed = 0;
-  std::string sampler = "unipc";       // unipc | euler
-  std::string noise = "torch";         // torch | philox
-  std::string text_cleaning = "basic"; // basic | fix
-  std::string window = "auto";         // auto | none | WIDTHxHEIGHTxFRAMES in pixels and frames
-  double overlap = 0.25;               // of a window, along each axis that has several
-  std::string decode = "exact";        // exact | tiles
-  std::string device = "auto";         // auto | cpu | cuda
-  std::string codec = "auto";          // auto | x264 | ffv1
+  std::string sampler = "unipc";        // unipc | euler
+  std::string noise = "torch";          // torch | philox
+  std::string text_cleaning = "basic";  // basic | fix
+  std::string window = "auto";          // auto | none | WIDTHxHEIGHTxFRAMES in pixels and frames
+  double overlap = 0.25;                // of a window, along each axis that has several
+  std::string decode = "exact";         // exact | tiles
+  std::string device = "auto";          // auto | cpu | cuda
+  std::string codec = "auto";           // auto | x264 | ffv1
   int crf = 18;
   std::string preset = "medium";
   std::string pix_fmt = "yuv420p";
   bool metadata = true;
-  bool contact_sheet = false;          // PNG beside the clip: clip.sheet.png
-  int threads = 0;                     // per rank; 0: cores / ranks of this host
+  bool contact_sheet = false;  // PNG beside the clip: clip.sheet.png
+  int threads = 0;             // per rank; 0: cores / ranks of this host
 };
+
+/// What a key's value is, so that a job file may not say width = "wide".
+enum class JobValue : std::uint8_t { text, path, choice, integer, number, toggle };
 
 /// One key of the table.
 struct JobKey {
   const char* name;     // "guidance-scale"
-  const char* metavar;  // "FLOAT", "PATH", "unipc|euler", ...; "" for a switch
+  const char* metavar;  // "FLOAT", "PATH", "unipc|euler", ...; "" for a switch (toggle)
   const char* help;     // one line, with unit and default
   const char* group;    // "What", "Sampling", "Windows and decoding", "Output", "Machine"
-  /// Parses `text` into the job; throws InputError that says what was expected.
-  void (*set)(Job& job, const std::string& text);
+  JobValue type;
+  /// Parses `text` into the job; throws InputError "NAME: what is wrong: what was expected" and
+  /// leaves the job as it was. A toggle takes "true" or "false".
+  std::function<void(Job& job, const std::string& text)> set;
   /// The value as set() would take it, "" when unset.
-  std::string (*get)(const Job& job);
+  std::function<std::string(const Job& job)> get;
 };
+/// In the order of groups and of help.
 const std::vector<JobKey>& job_keys();
 
-/// Reads a TOML job file over `job`: unknown keys are problems that name the nearest known key, each
-/// with file and line.
+/// Reads a TOML job file over `job`: unknown keys are problems that name the nearest known key,
+/// each with file and line. Relative paths in the file start from the file's folder.
 void read_job_file(const std::filesystem::path& path, Job& job, Problems& problems);
 
 /// Problems that need no model: missing model or output, empty prompt, steps < 1, frames not
 /// 4 k + 1, numbers out of range or not finite, window syntax, overlap outside [0, 0.9], ...
+/// Every value passes the same rule here as in JobKey::set, however it came into the job.
 void check_job(const Job& job, Problems& problems);
 
 /// "832x480x81" to {832, 480, 81}; nothing for any other text.

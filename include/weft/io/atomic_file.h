@@ -1,0 +1,31 @@
+#pragma once
+// A file is either whole under its final name or not there at all: it is written under a temporary
+// name in the same folder, brought to the disk, and only then renamed.
+
+#include <filesystem>
+
+namespace weft {
+
+class AtomicPath {
+ public:
+  /// Error when the folder does not exist or `final_path` is a folder. Creates nothing yet.
+  explicit AtomicPath(std::filesystem::path final_path);
+  ~AtomicPath();  // without commit(): removes the temporary file; never throws
+  AtomicPath(const AtomicPath&) = delete;
+  AtomicPath& operator=(const AtomicPath&) = delete;
+
+  /// Where to write: ".NAME.PID.tmp" and NAME's extension, beside the final path.
+  [[nodiscard]] const std::filesystem::path& temporary() const { return temporary_; }
+  [[nodiscard]] const std::filesystem::path& final_path() const { return final_; }
+
+  /// To be called when the writer has closed the temporary file: fsync, rename, fsync the folder.
+  /// Error: path and cause; the file that had the final name before is then still intact.
+  void commit();
+
+ private:
+  std::filesystem::path final_;
+  std::filesystem::path temporary_;
+  bool committed_ = false;
+};
+
+}  // namespace weft

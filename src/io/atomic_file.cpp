@@ -1,0 +1,68 @@
+#include "weft/io/atomic_file.h"
+
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "weft/base/error.h"
+
+namespace weft {
+namespace fs = std::filesystem;
+namespace {
+
+fs::path folder_of(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
+
+void sync_to_disk(const fs::path& path, int flags) {
+  const int file = ::open(path.c_str(), flags | O_CLOEXEC);
+  if (file < 0)
+    fail("cannot open {} to bring it to the disk: {}", path.string(), std::strerror(errno));
+  int result = 0;
+  do result = ::fsync(file);
+  while (result != 0 && errno == EINTR);
+  const int sync_error = result == 0 ? 0 : errno;
+  const int close_error = ::close(file) == 0 ? 0 : errno;
+  // Some network file systems cannot fsync a folder (EINVAL); their rename is synchronous.
+  const bool folder_without_fsync = (flags & O_DIRECTORY) != 0 && sync_error == EINVAL;
+  if (sync_error != 0 && !folder_without_fsync) {
+    fail("fsync of {} failed: {}; is the disk or quota full?", path.string(),
+         std::strerror(sync_error));
+  }
+  if (close_error != 0) fail("closing {} failed: {}", path.string(), std::strerror(close_error));
+}
+
+}  // namespace
+
+AtomicPath::AtomicPath(fs::path final_path) : final_(std::move(final_path)) {
+  const fs::path folder = folder_of(final_);
+  std::error_code error;
+  if (!final_.has_filename() || fs::is_directory(final_, error)) {
+    fail("{} is a folder; the name of a file to write is needed", final_.string());
+  }
+  if (!fs::is_directory(folder, error)) {
+    fail("cannot write {}: the folder {} does not exist; make it or name another", final_.string(),
+         folder.string());
+  }
+  temporary_ = folder / ("." + final_.filename().string() + "." + std::to_string(::getpid()) +
+                         ".tmp" + final_.extension().string());
+}
+
+AtomicPath::~AtomicPath() {
+  if (!committed_) ::unlink(temporary_.c_str());
+}
+
+void AtomicPath::commit() {
+  WEFT_ASSERT(!committed_, "{} committed twice", final_.string());
+  sync_to_disk(temporary_, O_RDONLY);
+  if (::rename(temporary_.c_str(), final_.c_str()) != 0) {
+    fail("cannot rename {} to {}: {}", temporary_.string(), final_.string(), std::strerror(errno));
+  }
+  committed_ = true;
+  sync_to_disk(folder_of(final_), O_RDONLY | O_DIRECTORY);
+}
+
+}  // namespace weft

@@ -1,0 +1,227 @@
+#include "weft/model/model_folder.h"
+
+#include <algorithm>
+
+#include "config_json.h"
+
+namespace weft {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* diffusion_stem = "diffusion_pytorch_model";
+constexpr const char* text_stem = "model";
+
+std::string stem_of(const std::string& component) {
+  return component == "text_encoder" ? text_stem : diffusion_stem;
+}
+
+bool listed(const nlohmann::json& index, const std::string& component) {
+  return index.contains(component) && index[component].is_array() && index[component].size() == 2 &&
+         index[component][1].is_string();
+}
+
+/// The size a published transformer was trained at, by its sizes (spec 1).
+std::optional<std::array<std::int64_t, 3>> known_native_size(const ModelFolder& m) {
+  const std::int64_t dim = m.transformer.dim();
+  if (dim == 1536 && m.transformer.layers == 30) return {{832, 480, 81}};
+  if (dim == 3072 && m.transformer.layers == 30) return {{1280, 704, 121}};
+  if (dim == 5120 && m.transformer.layers == 40) return {{1280, 720, 81}};
+  return {};
+}
+
+void read_native_size(ModelFolder& m, ConfigJson& index) {
+  m.native_size = known_native_size(m);
+  if (!index.has("weft_native_size")) return;
+  const auto& size = index.json()["weft_native_size"];
+  const bool three =
+      size.is_array() && size.size() == 3 && std::ranges::all_of(size, [](const auto& n) {
+        return n.is_number_integer() && n > 0 && n < 100000;
+      });
+  if (!three) {
+    index.problems().add("{}: \"weft_native_size\" is {}, expected [width, height, frames]",
+                         index.path().string(), size.dump());
+    return;
+  }
+  m.native_size = {{size[0], size[1], size[2]}};
+}
+
+void read_scheduler(ModelFolder& m, const fs::path& file, Problems& problems) {
+  ConfigJson json(file, problems);
+  m.scheduler.flow_shift = json.number("flow_shift", json.number("shift", 1.0));
+  m.scheduler.train_steps = json.integer("num_train_timesteps", 1000, 1, 1000000);
+  if (m.scheduler.flow_shift <= 0) {
+    problems.add("{}: flow_shift is {}, expected more than 0", file.string(),
+                 m.scheduler.flow_shift);
+    m.scheduler.flow_shift = 1;
+  }
+  const std::string prediction = json.text("prediction_type", "flow_prediction");
+  if (prediction != "flow_prediction") {
+    problems.add("{}: prediction_type is \"{}\", Wan models predict a flow (\"flow_prediction\")",
+                 file.string(), prediction);
+  }
+}
+
+void check_fit(const ModelFolder& m, Problems& problems) {
+  auto expect = [&](std::int64_t a, std::int64_t b, const char* what_a, const char* what_b) {
+    if (a != b) {
+      problems.add("{}: {} is {}, but {} is {}: these components do not belong together",
+                   m.path.string(), what_a, a, what_b, b);
+    }
+  };
+  expect(m.transformer.text_dim, m.text.d_model, "transformer/config.json text_dim",
+         "text_encoder/config.json d_model");
+  expect(m.transformer.out_channels, m.vae.z_dim, "transformer/config.json out_channels",
+         "vae/config.json z_dim");
+  if (m.transformer.in_channels > m.transformer.out_channels) {
+    problems.add(
+        "{}: the transformer takes {} channels and gives {}: this is an image-to-video "
+        "model of the 2.1/A14B kind, which weft does not render; use a text-to-video model, "
+        "or the 2.2 5B with --image",
+        m.path.string(), m.transformer.in_channels, m.transformer.out_channels);
+  }
+  if (m.two_experts) {
+    expect(m.transformer_2.in_channels, m.transformer.in_channels,
+           "transformer_2/config.json in_channels", "transformer/config.json in_channels");
+    expect(m.transformer_2.text_dim, m.transformer.text_dim, "transformer_2/config.json text_dim",
+           "transformer/config.json text_dim");
+  }
+}
+
+}  // namespace
+
+ModelFolder ModelFolder::read(const fs::path& path, Problems& problems) {
+  ModelFolder m;
+  m.path = path;
+  m.name = fs::weakly_canonical(path).filename().string();
+  std::error_code ignored;
+  if (!fs::is_directory(path, ignored)) {
+    problems.add(
+        "--model {}: {}; expected the folder of a Wan model in the diffusers layout "
+        "(model_index.json, transformer/, vae/, text_encoder/, tokenizer/, scheduler/)",
+        path.string(), fs::exists(path, ignored) ? "not a folder" : "no such folder");
+    return m;
+  }
+  if (!fs::exists(path / "model_index.json", ignored)) {
+    problems.add(
+        "--model {}: there is no model_index.json in it, so this is not a model folder in "
+        "the diffusers layout{}",
+        path.string(),
+        fs::exists(path / "config.json", ignored)
+            ? " (is it the folder of one component? name the folder above it)"
+            : "");
+    return m;
+  }
+  ConfigJson index(path / "model_index.json", problems);
+  if (!index.usable()) return m;
+  const std::string pipeline = index.text("_class_name", "");
+  if (pipeline != "WanPipeline") {
+    problems.add("{}: the pipeline is \"{}\", weft renders \"WanPipeline\" models",
+                 index.path().string(), pipeline);
+    return m;  // anything else found wrong would only be noise
+  }
+  m.expand_timesteps = index.boolean("expand_timesteps", false);
+  m.two_experts = listed(index.json(), "transformer_2");
+  if (m.two_experts) {
+    // A boundary without a second expert has no meaning (spec 1).
+    const double boundary = index.number("boundary_ratio", 0.875);
+    if (!(boundary >= 0 && boundary <= 1)) {
+      problems.add("{}: boundary_ratio is {}, expected 0 to 1", index.path().string(), boundary);
+    }
+    m.boundary_ratio = boundary;
+  }
+  m.text = TextConfig::read(path / "text_encoder/config.json", problems);
+  m.transformer = TransformerConfig::read(path / "transformer/config.json", problems);
+  if (m.two_experts) {
+    m.transformer_2 = TransformerConfig::read(path / "transformer_2/config.json", problems);
+  }
+  m.vae = VaeConfig::read(path / "vae/config.json", problems);
+  read_scheduler(m, path / "scheduler/scheduler_config.json", problems);
+  read_native_size(m, index);
+  if (problems.empty()) check_fit(m, problems);
+  return m;
+}
+
+std::shared_ptr<const TensorFiles> ModelFolder::files(const std::string& component) const {
+  return std::make_shared<const TensorFiles>(path / component, stem_of(component));
+}
+
+namespace {
+
+/// Runs a model's constructor over its files, in check or load mode.
+template <class Make>
+auto construct(const ModelFolder& m, const std::string& component, WeightSource::Mode mode,
+               DeviceKind device, Problems& problems, Make&& make) {
+  const auto files = m.files(component);
+  WeightSource weights(*files, component, mode, device);
+  auto model = make(files, weights);
+  weights.report(problems);
+  return model;
+}
+
+template <class Make>
+auto load(const ModelFolder& m, const std::string& component, DeviceKind device, Make&& make) {
+  Problems problems;
+  auto model = construct(m, component, WeightSource::Mode::load, device, problems, make);
+  problems.throw_if_any();
+  return model;
+}
+
+auto make_text(const ModelFolder& m) {
+  return [&m](const std::shared_ptr<const TensorFiles>& files, WeightSource& weights) {
+    return TextEncoder(m.text, files, weights);
+  };
+}
+auto make_transformer(const TransformerConfig& config) {
+  return [&config](const std::shared_ptr<const TensorFiles>&, WeightSource& weights) {
+    return WanTransformer(config, weights);
+  };
+}
+auto make_decoder(const ModelFolder& m) {
+  return [&m](const std::shared_ptr<const TensorFiles>&, WeightSource& weights) {
+    weights.ignore_prefix("encoder.");
+    weights.ignore_prefix("quant_conv.");
+    return VaeDecoder(m.vae, weights);
+  };
+}
+auto make_encoder(const ModelFolder& m) {
+  return [&m](const std::shared_ptr<const TensorFiles>&, WeightSource& weights) {
+    weights.ignore_prefix("decoder.");
+    weights.ignore_prefix("post_quant_conv.");
+    return VaeEncoder(m.vae, weights);
+  };
+}
+
+}  // namespace
+
+void ModelFolder::check_weights(Problems& problems) const {
+  const auto mode = WeightSource::Mode::check;
+  const auto cpu = DeviceKind::cpu;
+  problems.collect(
+      [&] { construct(*this, "text_encoder", mode, cpu, problems, make_text(*this)); });
+  problems.collect(
+      [&] { construct(*this, "transformer", mode, cpu, problems, make_transformer(transformer)); });
+  if (two_experts) {
+    problems.collect([&] {
+      construct(*this, "transformer_2", mode, cpu, problems, make_transformer(transformer_2));
+    });
+  }
+  problems.collect([&] { construct(*this, "vae", mode, cpu, problems, make_decoder(*this)); });
+  problems.collect([&] { construct(*this, "vae", mode, cpu, problems, make_encoder(*this)); });
+}
+
+TextEncoder ModelFolder::load_text_encoder(DeviceKind device) const {
+  return load(*this, "text_encoder", device, make_text(*this));
+}
+WanTransformer ModelFolder::load_transformer(const std::string& component,
+                                             DeviceKind device) const {
+  const bool second = component == "transformer_2";
+  return load(*this, component, device, make_transformer(second ? transformer_2 : transformer));
+}
+VaeDecoder ModelFolder::load_decoder(DeviceKind device) const {
+  return load(*this, "vae", device, make_decoder(*this));
+}
+VaeEncoder ModelFolder::load_encoder(DeviceKind device) const {
+  return load(*this, "vae", device, make_encoder(*this));
+}
+
+}  // namespace weft

@@ -1,0 +1,179 @@
+// Receives token ids from the tokenizer, hands embeddings to the transformer's prepare_text.
+#include "weft/model/text_encoder.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "../config_json.h"
+
+namespace weft {
+
+TextConfig TextConfig::read(const std::filesystem::path& config_json, Problems& problems) {
+  ConfigJson json(config_json, problems);
+  TextConfig c;
+  c.vocab_size = json.integer("vocab_size", c.vocab_size, 1, 1 << 24);
+  c.d_model = json.integer("d_model", c.d_model, 1, 1 << 16);
+  c.d_kv = json.integer("d_kv", c.d_kv, 1, 1 << 12);
+  c.d_ff = json.integer("d_ff", c.d_ff, 1, 1 << 18);
+  c.num_layers = json.integer("num_layers", c.num_layers, 1, 1000);
+  c.num_heads = json.integer("num_heads", c.num_heads, 1, 1000);
+  c.buckets = json.integer("relative_attention_num_buckets", c.buckets, 4, 1024);
+  c.max_distance = json.integer("relative_attention_max_distance", c.max_distance, 2, 1 << 16);
+  c.eps = static_cast<float>(json.number("layer_norm_epsilon", c.eps));
+  c.pad_id = static_cast<std::int32_t>(json.integer("pad_token_id", c.pad_id, 0, 1 << 24));
+  c.eos_id = static_cast<std::int32_t>(json.integer("eos_token_id", c.eos_id, 0, 1 << 24));
+  const std::string ff = json.text("feed_forward_proj", "gated-gelu");
+  if (ff != "gated-gelu") {
+    problems.add("{}: feed_forward_proj is \"{}\", weft computes \"gated-gelu\" (UMT5) only",
+                 config_json.string(), ff);
+  }
+  return c;
+}
+
+std::int64_t relative_position_bucket(std::int64_t relative, std::int64_t buckets,
+                                      std::int64_t max_distance) {
+  const std::int64_t half = buckets / 2;  // per direction
+  const std::int64_t base = relative > 0 ? half : 0;
+  const std::int64_t distance = std::abs(relative);
+  const std::int64_t exact = half / 2;
+  if (distance < exact) return base + distance;
+  // Logarithmic up to max_distance. A distance d is in bucket exact + k or above when
+  // (d / exact)^(half - exact) >= (max / exact)^k: compared with a tolerance far below the gap
+  // between whole distances, so that the table of the spec comes out on every libm.
+  const double ratio = std::log(static_cast<double>(distance) / static_cast<double>(exact)) /
+                       std::log(static_cast<double>(max_distance) / static_cast<double>(exact));
+  const auto step = static_cast<std::int64_t>(ratio * static_cast<double>(half - exact) + 1e-9);
+  return base + std::min(exact + step, half - 1);
+}
+
+struct TextEncoder::Impl {
+  struct Layer {
+    Tensor norm_attention, q, k, v, o, bias;  // bias: [buckets, heads]
+    Tensor norm_ff, wi_0, wi_1, wo;
+  };
+  TextConfig config;
+  std::shared_ptr<const TensorFiles> files;  // keeps the mapped embedding alive
+  const StoredTensor* embedding = nullptr;   // [vocab_size, d_model]
+  std::vector<Layer> layers;
+  Tensor final_norm;
+};
+
+TextEncoder::TextEncoder(const TextConfig& config, std::shared_ptr<const TensorFiles> files,
+                         WeightSource& weights)
+    : impl_(std::make_unique<Impl>()) {
+  const std::int64_t d = config.d_model;
+  const std::int64_t inner = config.num_heads * config.d_kv;
+  impl_->config = config;
+  impl_->files = std::move(files);
+  impl_->embedding =
+      weights.take_stored("shared.weight", "encoder.embed_tokens.weight", {config.vocab_size, d});
+  for (std::int64_t i = 0; i < config.num_layers; ++i) {
+    const std::string block = fmt::format("encoder.block.{}.layer.", i);
+    const std::string attention = block + "0.SelfAttention.";
+    const std::string ff = block + "1.DenseReluDense.";
+    Impl::Layer layer;
+    layer.norm_attention = weights.take(block + "0.layer_norm.weight", {d});
+    layer.q = weights.take(attention + "q.weight", {inner, d});
+    layer.k = weights.take(attention + "k.weight", {inner, d});
+    layer.v = weights.take(attention + "v.weight", {inner, d});
+    layer.o = weights.take(attention + "o.weight", {d, inner});
+    layer.bias = weights.take(attention + "relative_attention_bias.weight",
+                              {config.buckets, config.num_heads});
+    layer.norm_ff = weights.take(block + "1.layer_norm.weight", {d});
+    layer.wi_0 = weights.take(ff + "wi_0.weight", {config.d_ff, d});
+    layer.wi_1 = weights.take(ff + "wi_1.weight", {config.d_ff, d});
+    layer.wo = weights.take(ff + "wo.weight", {d, config.d_ff});
+    impl_->layers.push_back(std::move(layer));
+  }
+  impl_->final_norm = weights.take("encoder.final_layer_norm.weight", {d});
+}
+
+TextEncoder::~TextEncoder() = default;
+TextEncoder::TextEncoder(TextEncoder&&) noexcept = default;
+
+namespace {
+
+/// Rows `ids` of a stored [V, D] table as float32 [n, D] on the CPU.
+Tensor read_rows(const StoredTensor& table, std::span<const std::int32_t> ids) {
+  const std::int64_t rows = table.shape[0];
+  const std::int64_t width = table.shape[1];
+  const std::size_t row_bytes = table.bytes / static_cast<std::size_t>(rows);
+  Tensor out = Tensor::empty({static_cast<std::int64_t>(ids.size()), width});
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] < 0 || ids[i] >= rows) {
+      fail_input(
+          "token id {} is outside the text encoder's vocabulary of {}: do tokenizer and "
+          "text_encoder belong together?",
+          ids[i], rows);
+    }
+    const StoredTensor row{
+        table.dtype, {width}, table.data + static_cast<std::size_t>(ids[i]) * row_bytes, row_bytes};
+    convert_to_f32(row, out.data<float>() + static_cast<std::int64_t>(i) * width);
+  }
+  return out;
+}
+
+/// Position bias [H, n, n]: bias[h, i, j] = table[bucket(j - i), h]  (spec 3).
+Tensor position_bias(const Tensor& table, const TextConfig& config, std::int64_t n) {
+  Tensor host = Tensor::empty(table.shape());
+  copy(table, host);
+  const float* values = host.data<float>();
+  std::vector<std::int64_t> bucket(static_cast<std::size_t>(2 * n - 1));
+  for (std::int64_t r = 1 - n; r < n; ++r) {
+    bucket[static_cast<std::size_t>(r + n - 1)] =
+        relative_position_bucket(r, config.buckets, config.max_distance);
+  }
+  Tensor bias = Tensor::empty({config.num_heads, n, n});
+  float* out = bias.data<float>();
+  for (std::int64_t h = 0; h < config.num_heads; ++h) {
+    for (std::int64_t i = 0; i < n; ++i) {
+      for (std::int64_t j = 0; j < n; ++j) {
+        *out++ = values[bucket[static_cast<std::size_t>(j - i + n - 1)] * config.num_heads + h];
+      }
+    }
+  }
+  return bias;
+}
+
+}  // namespace
+
+Tensor TextEncoder::encode(Ops& ops, std::span<const std::int32_t> ids) const {
+  const TextConfig& c = impl_->config;
+  const DeviceKind device = ops.device();
+  const auto n = static_cast<std::int64_t>(ids.size());
+  const std::int64_t inner = c.num_heads * c.d_kv;
+  auto make = [&](const Shape& shape) { return Tensor::empty(shape, DType::f32, device); };
+  auto to_device = [&](const Tensor& host) {
+    Tensor t = make(host.shape());
+    copy(host, t);
+    return t;
+  };
+
+  Tensor x = to_device(read_rows(*impl_->embedding, ids));  // [n, d_model]
+  Tensor h = make({n, c.d_model});
+  Tensor q = make({n, inner}), k = make({n, inner}), v = make({n, inner}), o = make({n, inner});
+  Tensor gate = make({n, c.d_ff}), up = make({n, c.d_ff});
+  const Shape heads{n, c.num_heads, c.d_kv};
+  for (const auto& layer : impl_->layers) {
+    ops.rms_norm(x, layer.norm_attention, c.eps, h);
+    ops.linear(h, layer.q, {}, q);
+    ops.linear(h, layer.k, {}, k);
+    ops.linear(h, layer.v, {}, v);
+    // No 1/sqrt(d): UMT5's initialisation absorbs it (spec 3).
+    ops.attention(q.reshape(heads), k.reshape(heads), v.reshape(heads),
+                  {.scale = 1, .bias = to_device(position_bias(layer.bias, c, n))},
+                  o.reshape(heads));
+    ops.linear(o, layer.o, {}, h);
+    ops.add(x, h);
+    ops.rms_norm(x, layer.norm_ff, c.eps, h);
+    ops.linear(h, layer.wi_0, {}, gate);
+    ops.linear(h, layer.wi_1, {}, up);
+    ops.gated_gelu(gate, up, gate);
+    ops.linear(gate, layer.wo, {}, h);
+    ops.add(x, h);
+  }
+  ops.rms_norm(x, impl_->final_norm, c.eps, h);
+  return h;
+}
+
+}  // namespace weft

@@ -1,0 +1,160 @@
+#include "weft/device/tensor.h"
+
+#include <numeric>
+
+#include <gtest/gtest.h>
+
+#include "weft/device/device_api.h"
+
+namespace weft {
+namespace {
+
+// 0, 1, 2, ... in row-major order.
+Tensor counting(const Shape& shape) {
+  const Tensor t = Tensor::empty(shape);
+  std::iota(t.span().begin(), t.span().end(), 0.0F);
+  return t;
+}
+
+std::vector<float> values(const Tensor& t) { return {t.span().begin(), t.span().end()}; }
+
+TEST(Tensor, EmptyHandleIsUndefined) {
+  EXPECT_FALSE(Tensor().defined());
+  EXPECT_TRUE(Tensor::empty({2}).defined());
+  EXPECT_TRUE(Tensor::empty({0, 3}).defined());  // no elements, yet a tensor
+}
+
+TEST(Tensor, StorageIsAlignedAndCounted) {
+  for (const std::int64_t n : {1, 3, 16, 17, 1000}) {
+    const Tensor t = Tensor::empty({n});
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(t.raw()) % 64, 0U) << n;
+    EXPECT_EQ(t.bytes(), static_cast<std::size_t>(n) * 4);
+    EXPECT_EQ(t.device(), DeviceKind::cpu);
+  }
+  EXPECT_EQ(Tensor::empty({5}, DType::bf16).bytes(), 10U);
+  EXPECT_EQ(Tensor::empty({5}, DType::u8).bytes(), 5U);
+}
+
+TEST(Tensor, ZerosAndFrom) {
+  EXPECT_EQ(values(Tensor::zeros({3})), (std::vector<float>{0, 0, 0}));
+  const std::vector<float> source{1, 2, 3, 4};
+  const Tensor t = Tensor::from(source, {2, 2});
+  EXPECT_EQ(values(t), source);
+  EXPECT_NE(static_cast<const void*>(t.data<float>()), source.data());
+  EXPECT_THROW(Tensor::from(source, {5}), Error);
+}
+
+TEST(Tensor, CopyingTheHandleSharesTheData) {
+  const Tensor a = counting({4});
+  const Tensor b = a;
+  b.span()[2] = 20;
+  EXPECT_EQ(values(a), (std::vector<float>{0, 1, 20, 3}));
+  const Tensor c = a.clone();
+  c.span()[2] = 30;
+  EXPECT_EQ(a.span()[2], 20);
+}
+
+TEST(Tensor, SliceIsRowsOfTheFirstDimension) {
+  const Tensor t = counting({4, 3});
+  const Tensor middle = t.slice(1, 3);
+  EXPECT_EQ(middle.shape(), (Shape{2, 3}));
+  EXPECT_EQ(values(middle), (std::vector<float>{3, 4, 5, 6, 7, 8}));
+  EXPECT_EQ(values(middle.slice(1, 2)), (std::vector<float>{6, 7, 8}));  // offsets add up
+  middle.span()[0] = -1;
+  EXPECT_EQ(t.span()[3], -1);
+  EXPECT_EQ(t.slice(4, 4).numel(), 0);
+  EXPECT_EQ(values(middle.clone()), (std::vector<float>{-1, 4, 5, 6, 7, 8}));
+}
+
+TEST(Tensor, SliceOfBytesUsesTheElementSize) {
+  const Tensor t = Tensor::empty({3, 2}, DType::u8);
+  EXPECT_EQ(t.slice(2, 3).raw() - t.raw(), 4);
+}
+
+TEST(Tensor, SliceRefusesWhatIsOutside) {
+  const Tensor t = counting({4, 3});
+  EXPECT_THROW((void)t.slice(-1, 2), Error);
+  EXPECT_THROW((void)t.slice(3, 5), Error);
+  EXPECT_THROW((void)t.slice(3, 2), Error);
+}
+
+TEST(Tensor, ReshapeKeepsTheElements) {
+  const Tensor t = counting({4, 3}).slice(1, 3);
+  const Tensor flat = t.reshape({6});
+  EXPECT_EQ(values(flat), (std::vector<float>{3, 4, 5, 6, 7, 8}));
+  EXPECT_EQ(flat.raw(), t.raw());
+  EXPECT_THROW((void)t.reshape({7}), Error);
+}
+
+TEST(Tensor, ViewKeepsItsOwnerAlive) {
+  auto owner = std::make_shared<std::vector<float>>(std::vector<float>{1, 2, 3});
+  const std::weak_ptr<std::vector<float>> watch = owner;
+  Tensor part;
+  {
+    const Tensor t = Tensor::view(owner->data(), {3}, DType::f32, DeviceKind::cpu, owner);
+    owner.reset();
+    part = t.slice(1, 3);
+  }
+  EXPECT_FALSE(watch.expired());
+  EXPECT_EQ(values(part), (std::vector<float>{2, 3}));
+  part = Tensor();
+  EXPECT_TRUE(watch.expired());
+}
+
+TEST(Tensor, TypedAccessChecksTheType) {
+  const Tensor ids = Tensor::empty({2}, DType::i32);
+  EXPECT_NO_THROW((void)ids.data<std::int32_t>());
+  EXPECT_THROW((void)ids.data<float>(), Error);
+}
+
+TEST(Copy, MovesElementsBetweenShapesOfOneCount) {
+  const Tensor from = counting({2, 3});
+  const Tensor to = Tensor::zeros({3, 2});
+  copy(from, to);
+  EXPECT_EQ(values(to), values(from));
+  EXPECT_EQ(to.shape(), (Shape{3, 2}));
+}
+
+TEST(Copy, TouchesOnlyTheSliceItIsGiven) {
+  const Tensor to = Tensor::from(std::vector<float>(5, -1), {5});
+  copy(counting({2}), to.slice(2, 4));
+  EXPECT_EQ(values(to), (std::vector<float>{-1, -1, 0, 1, -1}));
+}
+
+TEST(Copy, RefusesOtherCountsAndTypes) {
+  EXPECT_THROW(copy(counting({3}), Tensor::zeros({4})), Error);
+  EXPECT_THROW(copy(counting({3}), Tensor::empty({3}, DType::i32)), Error);
+}
+
+// Not the other way round: device memory may work where the operations are missing.
+TEST(DeviceApi, AbsentMeansAReason) {
+  if (cuda_absent_reason().empty()) {
+    EXPECT_NE(cuda_device_api(), nullptr);
+  }
+  if (cuda_device_api() == nullptr) {
+    EXPECT_NE(cuda_absent_reason(), "");
+  }
+}
+
+TEST(DeviceApi, TensorsOfAnAbsentDeviceSayWhy) {
+  if (cuda_device_api() != nullptr) GTEST_SKIP() << "this machine has a GPU";
+  try {
+    const Tensor t = Tensor::empty({2}, DType::f32, DeviceKind::cuda);
+    FAIL() << "a tensor on a device that is not there";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find(cuda_absent_reason()), std::string::npos) << e.what();
+  }
+}
+
+TEST(DeviceApi, DataSurvivesTheRoundTrip) {
+  if (cuda_device_api() == nullptr) GTEST_SKIP() << cuda_absent_reason();
+  const Tensor from = counting({1000, 3});
+  const Tensor there = Tensor::empty(from.shape(), DType::f32, DeviceKind::cuda);
+  copy(from, there);
+  const Tensor back = Tensor::zeros({3});
+  copy(there.clone().slice(7, 8), back);  // a copy on the device, then one row of it
+  EXPECT_EQ(values(back), (std::vector<float>{21, 22, 23}));
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,274 @@
+// The whole ladder of a golden folder, rung by rung: token ids, text embeddings, noise, one
+// velocity, each solver step, decode, encode, pixels. A rung starts from the reference's own input,
+// so that the first one that fails names the part that is wrong.
+#include <cmath>
+
+#include <gtest/gtest.h>
+
+#include "weft/base/rng.h"
+#include "weft/diffusion/denoiser.h"
+#include "weft/diffusion/solver.h"
+#include "weft/io/tokenizer.h"
+#include "weft/model/model_folder.h"
+
+#include "golden/golden_folder.h"
+#include "support/tolerance.h"
+
+namespace weft::test {
+namespace {
+
+constexpr int threads = 2;
+
+class Ladder : public testing::TestWithParam<fs::path> {
+ protected:
+  void SetUp() override {
+    Problems problems;
+    model = ModelFolder::read(golden.path, problems);
+    if (problems.empty()) model.check_weights(problems);
+    for (const auto& p : problems.list()) ADD_FAILURE() << p;
+    ASSERT_TRUE(problems.empty());
+  }
+
+  static void expect_close(const Tensor& got, const Tensor& want, const std::string& what) {
+    ASSERT_EQ(got.numel(), want.numel())
+        << what << ": " << got.shape().str() << " against " << want.shape().str();
+    const double error = relative_error(got.span(), want.span());
+    EXPECT_LE(error, golden_f32) << what;
+    std::printf("  %-28s %.2e\n", what.c_str(), error);
+  }
+
+  /// Real rows of a stored embedding: as many as the prompt has tokens.
+  [[nodiscard]] Tensor embeds(const std::string& name, std::size_t prompt) const {
+    const auto n = static_cast<std::int64_t>(golden.job["token_ids"][prompt].size());
+    return golden.tensor(name).slice(0, n);
+  }
+  [[nodiscard]] std::size_t negative_index() const { return golden.job["token_ids"].size() - 1; }
+  [[nodiscard]] std::int64_t text_length() const { return golden.job["max_sequence_length"]; }
+
+  Golden golden{GetParam()};
+  ModelFolder model;
+  std::unique_ptr<Ops> ops = make_cpu_ops(threads);
+  LocalAttention attention;
+};
+
+TEST_P(Ladder, TokenIds) {
+  const Tokenizer tokenizer(golden.path / "tokenizer");
+  const auto& prompts = golden.job["prompts"];
+  for (std::size_t i = 0; i < golden.job["token_ids"].size(); ++i) {
+    const bool negative = i == negative_index();
+    const std::string prompt = negative ? golden.job["negative_prompt"] : prompts[i];
+    const std::string cleaned = clean_prompt(prompt, TextCleaning::basic);
+    if (!negative) {
+      EXPECT_EQ(cleaned, golden.job["cleaned"][i].get<std::string>());
+    }
+    EXPECT_EQ(tokenizer.encode(cleaned, static_cast<int>(text_length())),
+              golden.job["token_ids"][i].get<std::vector<std::int32_t>>())
+        << prompt;
+  }
+}
+
+TEST_P(Ladder, TextEmbeddings) {
+  const TextEncoder encoder = model.load_text_encoder(DeviceKind::cpu);
+  const auto check = [&](const std::string& name, std::size_t prompt) {
+    const auto ids = golden.job["token_ids"][prompt].get<std::vector<std::int32_t>>();
+    expect_close(encoder.encode(*ops, ids), embeds(name, prompt), name);
+  };
+  check("prompt_embeds", 0);
+  check("negative_embeds", negative_index());
+  for (std::size_t i = 1; i < golden.job["prompts"].size(); ++i) {
+    check("prompt_embeds." + std::to_string(i), i);
+  }
+}
+
+TEST_P(Ladder, Noise) {
+  const Tensor want = golden.tensor("noise");
+  const auto noise = torch_randn(golden.job["noise_seed"], want.numel());
+  expect_close(Tensor::from(noise, want.shape()), want, "noise");
+}
+
+TEST_P(Ladder, Velocity) {
+  const WanTransformer net = model.load_transformer("transformer", DeviceKind::cpu);
+  const TextContext text = net.prepare_text(*ops, embeds("prompt_embeds", 0), text_length());
+  const Tensor z = golden.tensor("noise");
+  const std::int64_t tokens = z.dim(1) * (z.dim(2) / 2) * (z.dim(3) / 2);
+  const RopeTable rope = net.rope(z.dim(1), z.dim(2), z.dim(3), {0, tokens}, DeviceKind::cpu);
+  const auto check = [&](const std::string& name, const Timestep& t) {
+    expect_close(net.forward(*ops, z, t, text, rope, attention), golden.tensor(name), name);
+  };
+  int seen = 0;
+  for (const auto& [name, stored] : golden.file.tensors()) {
+    if (!name.starts_with("velocity.t")) continue;
+    check(name, {.value = std::stod(name.substr(10)), .first_frame = {}});
+    ++seen;
+  }
+  EXPECT_GE(seen, 1);
+  if (golden.has("velocity.first_frame_t0")) {
+    check("velocity.first_frame_t0", {.value = 700, .first_frame = 0.0});
+  }
+}
+
+TEST_P(Ladder, Schedules) {
+  const auto check = [&](const std::string& prefix, const Schedule& schedule) {
+    const Tensor sigmas = golden.tensor(prefix + ".sigmas");
+    const Tensor timesteps = golden.tensor(prefix + ".timesteps");
+    ASSERT_EQ(sigmas.numel(), static_cast<std::int64_t>(schedule.sigmas.size())) << prefix;
+    ASSERT_EQ(timesteps.numel(), static_cast<std::int64_t>(schedule.timesteps.size())) << prefix;
+    EXPECT_LE(relative_error(schedule.sigmas, sigmas.span()), 1e-7) << prefix;
+    for (std::size_t i = 0; i < schedule.timesteps.size(); ++i) {
+      // Whole numbers must be equal; the Euler grid is float32.
+      const float want = timesteps.span()[i];
+      EXPECT_NEAR(schedule.timesteps[i], want, want == std::trunc(want) ? 2e-4 : 1e-4)
+          << prefix << " step " << i;
+    }
+  };
+  const std::int64_t train = model.scheduler.train_steps;
+  const double shift = golden.job["flow_shift"];
+  const int steps = golden.job["steps"];
+  check("unipc", unipc_schedule(steps, shift, train));
+  check("euler", euler_schedule(steps, shift, train));
+  for (const auto& [name, stored] : golden.file.tensors()) {  // grid.SAMPLER.nN.shiftS.sigmas
+    if (!name.starts_with("grid.") || !name.ends_with(".sigmas")) continue;
+    const std::string prefix = name.substr(0, name.size() - 7);
+    const std::size_t n = prefix.find(".n");
+    const std::size_t s = prefix.find(".shift");
+    const std::string sampler = prefix.substr(5, n - 5);
+    check(prefix, make_schedule(sampler, std::stoi(prefix.substr(n + 2)),
+                                std::stod(prefix.substr(s + 6)), train));
+  }
+}
+
+class Sampling : public Ladder {
+ protected:
+  /// Runs all steps of `sampler` from the golden noise and compares after each.
+  void run(const std::string& sampler, const std::string& want_name, const Tensor& image_latent) {
+    std::vector<WanTransformer> nets;
+    nets.push_back(model.load_transformer("transformer", DeviceKind::cpu));
+    if (model.two_experts) nets.push_back(model.load_transformer("transformer_2", DeviceKind::cpu));
+    const double scale = golden.job["guidance_scale"];
+    const auto& second = golden.job["guidance_scale_2"];
+    const auto& boundary_ratio = golden.job["boundary_ratio"];
+    const double boundary =
+        boundary_ratio.is_null() ? 0
+                                 : boundary_ratio.get<double>() *
+                                       static_cast<double>(model.scheduler.train_steps);
+    std::vector<Denoiser> denoisers;
+    for (const WanTransformer& net : nets) {
+      const bool low_noise = !denoisers.empty();
+      denoisers.emplace_back(Expert{
+          &net, net.prepare_text(*ops, embeds("prompt_embeds", 0), text_length()),
+          net.prepare_text(*ops, embeds("negative_embeds", negative_index()), text_length()),
+          low_noise && !second.is_null() ? second.get<double>() : scale});
+    }
+
+    const Schedule schedule = make_schedule(sampler, golden.job["steps"], golden.job["flow_shift"],
+                                            model.scheduler.train_steps);
+    const auto solver = make_solver(sampler, schedule);
+    const Tensor want = golden.tensor(want_name);  // [steps, C, T, H, W]
+    const std::int64_t steps = golden.job["steps"];
+    Tensor x = golden.tensor("noise");
+    const Shape shape = x.shape();
+    for (std::int64_t i = 0; i < steps; ++i) {
+      const auto first = image_latent.defined() ? FirstFrame::given : FirstFrame::noise;
+      Tensor input = x.clone();
+      if (image_latent.defined()) put_first_frame(image_latent, input);
+      const double t = schedule.timesteps[static_cast<std::size_t>(i)];
+      const int expert = expert_at(t, static_cast<int>(denoisers.size()), boundary);
+      const Tensor v = denoisers[static_cast<std::size_t>(expert)].velocity(*ops, input, t, first,
+                                                                            attention);
+      solver->step(*ops, static_cast<int>(i), v, x);
+      const Tensor expected = want.numel() == x.numel() ? want : want.slice(i, i + 1);
+      expect_close(x, expected.reshape(shape), want_name + " step " + std::to_string(i));
+    }
+    if (image_latent.defined()) {
+      put_first_frame(image_latent, x);
+      expect_close(x, golden.tensor("i2v.final"), "i2v.final");
+    }
+  }
+
+  /// x[:, 0] = z[:, 0]  (x [C, T, H, W], z [C, 1, H, W])
+  static void put_first_frame(const Tensor& z, const Tensor& x) {
+    const std::int64_t cells = x.dim(2) * x.dim(3);
+    for (std::int64_t c = 0; c < x.dim(0); ++c) {
+      std::copy_n(z.data<float>() + c * cells, cells, x.data<float>() + c * x.dim(1) * cells);
+    }
+  }
+};
+
+TEST_P(Sampling, UniPc) { run("unipc", "unipc.latents_per_step", {}); }
+TEST_P(Sampling, Euler) { run("euler", "euler.latents_per_step", {}); }
+TEST_P(Sampling, ImageToVideo) {
+  if (!golden.has("i2v.condition")) GTEST_SKIP() << "this folder has no image-to-video results";
+  run("unipc", "i2v.latents_per_step", golden.tensor("i2v.condition"));
+}
+
+TEST_P(Ladder, DecodeAndPixels) {
+  const VaeDecoder decoder = model.load_decoder(DeviceKind::cpu);
+  const Tensor all = golden.tensor("unipc.latents_per_step");
+  const Tensor noise = golden.tensor("noise");
+  const std::int64_t steps = golden.job["steps"];
+  const Tensor z = steps == 1 ? all : all.slice(steps - 1, steps);
+  const Tensor video = decode_clip(*ops, decoder, z.reshape(noise.shape()));  // [F, H, W, 3]
+  const Tensor want = golden.tensor("video");                                 // [3, F, H, W]
+  const std::int64_t positions = want.numel() / 3;
+  Tensor planar = Tensor::empty(want.shape());
+  for (std::int64_t c = 0; c < 3; ++c) {
+    for (std::int64_t i = 0; i < positions; ++i) {
+      planar.span()[static_cast<std::size_t>(c * positions + i)] =
+          std::clamp(video.span()[static_cast<std::size_t>(i * 3 + c)], -1.0F, 1.0F);
+    }
+  }
+  expect_close(planar, want, "video");
+
+  // Pixels: equal wherever the exact value is not within rounding distance of a half.
+  Tensor pixels = Tensor::empty(video.shape(), DType::u8);
+  ops->to_u8(video, pixels);
+  const StoredTensor& stored = golden.file.tensors().at("video_u8");  // [F, 3, H, W]
+  ASSERT_EQ(stored.bytes, pixels.bytes());
+  const std::int64_t frame = want.dim(-1) * want.dim(-2);
+  std::int64_t differ = 0;
+  for (std::int64_t i = 0; i < positions; ++i) {
+    for (std::int64_t c = 0; c < 3; ++c) {
+      const int got = pixels.data<std::uint8_t>()[i * 3 + c];
+      const int wanted = static_cast<int>(stored.data[(i / frame * 3 + c) * frame + i % frame]);
+      EXPECT_LE(std::abs(got - wanted), 1);
+      differ += got != wanted;
+    }
+  }
+  EXPECT_LE(static_cast<double>(differ), 1e-3 * static_cast<double>(pixels.bytes()));
+}
+
+TEST_P(Ladder, Encode) {
+  const VaeEncoder encoder = model.load_encoder(DeviceKind::cpu);
+  Tensor input = golden.tensor("encode.input");  // [3, F, H, W]
+  const std::int64_t positions = input.numel() / 3;
+  Tensor x = Tensor::empty({input.dim(1), input.dim(2), input.dim(3), 3});
+  for (std::int64_t c = 0; c < 3; ++c) {
+    for (std::int64_t i = 0; i < positions; ++i) {
+      x.data<float>()[i * 3 + c] = input.data<float>()[c * positions + i];
+    }
+  }
+  const Posterior posterior = encode_clip(*ops, encoder, model.vae, x);
+  expect_close(posterior.mean, golden.tensor("encode.mean"), "encode.mean");
+  expect_close(posterior.log_variance, golden.tensor("encode.logvar"), "encode.logvar");
+}
+
+std::string folder_name(const testing::TestParamInfo<fs::path>& info) {
+  std::string name = info.param.filename().string();
+  if (name.empty()) name = info.param.parent_path().filename().string();
+  for (char& c : name) {
+    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+  }
+  return name;
+}
+
+// No folder at all is a failure (an empty instantiation would pass).
+TEST(GoldenFolders, AreThere) {
+  EXPECT_FALSE(golden_folders().empty()) << "no golden.json below $WEFT_GOLDEN_DIR or tests/golden";
+}
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Ladder);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Sampling);
+INSTANTIATE_TEST_SUITE_P(Golden, Ladder, testing::ValuesIn(golden_folders()), folder_name);
+INSTANTIATE_TEST_SUITE_P(Golden, Sampling, testing::ValuesIn(golden_folders()), folder_name);
+
+}  // namespace
+}  // namespace weft::test

@@ -1,0 +1,67 @@
+#pragma once
+// An autoencoder of any configuration with random weights, stored and loaded as a model folder is.
+
+#include <cmath>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+
+#include "weft/model/vae.h"
+
+#include "support/temp_folder.h"
+
+namespace weft::test {
+
+inline Tensor random_tensor(const Shape& shape, float scale, unsigned seed) {
+  std::mt19937 random(seed);
+  Tensor t = Tensor::empty(shape);
+  for (float& x : t.span()) {
+    x = scale * (static_cast<float>(random()) / 2147483648.0F - 1);  // the same on every machine
+  }
+  return t;
+}
+
+class RandomVae {
+ public:
+  explicit RandomVae(const VaeConfig& config) : config_(config) { store(tensors()); }
+
+  /// Every tensor the model asks for, by asking it; scaled so that activations keep their size.
+  [[nodiscard]] std::map<std::string, Tensor> tensors() const {
+    TempFolder folder;
+    write_safetensors(folder.path() / "none.safetensors", {{"none", Tensor::zeros({1})}});
+    const TensorFiles none(folder.path(), "none");
+    WeightSource wishes(none, "vae", WeightSource::Mode::check, DeviceKind::cpu);
+    const VaeDecoder decoder(config_, wishes);
+    const VaeEncoder encoder(config_, wishes);
+    std::map<std::string, Tensor> made;
+    unsigned seed = 1;
+    for (const auto& wish : wishes.misfits()) {
+      const bool is_matrix = wish.name.ends_with(".weight");
+      const auto inputs = static_cast<float>(wish.want.numel() / wish.want[0]);
+      made[wish.name] = random_tensor(wish.want, is_matrix ? std::sqrt(3 / inputs) : 1, seed++);
+    }
+    return made;
+  }
+  const TensorFiles& store(const std::map<std::string, Tensor>& tensors) {
+    write_safetensors(folder_.path() / "model.safetensors", tensors);
+    files_ = std::make_unique<TensorFiles>(folder_.path(), "model");
+    return *files_;
+  }
+  [[nodiscard]] VaeDecoder decoder() const { return load<VaeDecoder>(); }
+  [[nodiscard]] VaeEncoder encoder() const { return load<VaeEncoder>(); }
+
+ private:
+  template <class Half>
+  Half load() const {
+    WeightSource weights(*files_, "vae", WeightSource::Mode::load, DeviceKind::cpu);
+    Half half(config_, weights);
+    weights.throw_if_wrong();
+    return half;
+  }
+  VaeConfig config_;
+  TempFolder folder_;
+  std::unique_ptr<TensorFiles> files_;
+};
+
+}  // namespace weft::test
