@@ -5,7 +5,9 @@
 namespace weft {
 
 const DeviceApi* cuda_device_api() { return nullptr; }
-std::string cuda_absent_reason() { return "this weft was built without CUDA (no nvcc was found)"; }
+std::string cuda_absent_reason() {
+  return "this weft was built without CUDA (WEFT_CUDA=OFF, or no nvcc was found)";
+}
 std::unique_ptr<Ops> make_cuda_ops(int /*device_index*/) { return nullptr; }
 
 }  // namespace weft

@@ -32,26 +32,26 @@ struct Sizes {
 };
 static_assert(Sizes::tile_cols_keys % tile_cols == 0);
 
-/// One head's keys as tiles [panel][width][tile_cols] and values as [key][padded width].
-void pack_keys(const Sizes& s, const float* k, float* to) {
-  const std::int64_t stride = s.heads * s.width;
-  for (std::int64_t first = 0; first < s.padded_keys(); first += tile_cols) {
+constexpr std::int64_t pack_piece = 16 * Sizes::tile_cols_keys;
+
+/// Keys [begin, end) of one head as tiles [panel][width][tile_cols], zeros behind the last key.
+void pack_keys(const Sizes& s, std::int64_t begin, std::int64_t end, const float* k, float* to) {
+  for (std::int64_t first = begin; first < end; first += tile_cols) {
     for (std::int64_t j = 0; j < tile_cols; ++j) {
       const bool real = first + j < s.keys;
-      const float* row = k + (first + j) * stride;
-      for (std::int64_t i = 0; i < s.width; ++i) {
-        to[(first * s.width) + i * tile_cols + j] = real ? row[i] : 0.F;
-      }
+      const float* row = k + (first + j) * s.heads * s.width;
+      float* column = to + first * s.width + j;
+      for (std::int64_t i = 0; i < s.width; ++i) column[i * tile_cols] = real ? row[i] : 0.F;
     }
   }
 }
 
-void pack_values(const Sizes& s, const float* v, float* to) {
-  for (std::int64_t j = 0; j < s.padded_keys(); ++j) {
+/// Values [begin, end) of one head as [key][padded width], zeros behind the width.
+void pack_values(const Sizes& s, std::int64_t begin, std::int64_t end, const float* v, float* to) {
+  for (std::int64_t j = begin; j < std::min(end, s.keys); ++j) {
     float* row = to + j * s.padded_width();
-    const std::int64_t real = j < s.keys ? s.width : 0;
-    std::copy_n(v + j * s.heads * s.width, real, row);
-    std::fill(row + real, row + s.padded_width(), 0.F);
+    std::copy_n(v + j * s.heads * s.width, s.width, row);
+    std::fill(row + s.width, row + s.padded_width(), 0.F);
   }
 }
 
@@ -61,21 +61,64 @@ struct Row {
   float sum = 0;
 };
 
-/// Turns `logits` into exp(logit - max), returns the factor that earlier sums must be scaled by.
-float soften(float* logits, std::int64_t count, std::int64_t padded, Row& row) {
-  float block_max = minus_infinity;
-  for (std::int64_t j = 0; j < count; ++j) block_max = std::max(block_max, logits[j]);
+// Maxima and sums run in 16 lanes at every vector width, so that their order is the same
+// everywhere.
+constexpr std::int64_t fold_lanes = 16;
+constexpr std::int64_t fold_vecs = fold_lanes / lanes;
+
+template <class F>
+float fold(const Vec (&vecs)[fold_vecs], F combine) {
+  float lane[fold_lanes];
+  for (std::int64_t v = 0; v < fold_vecs; ++v) store(lane + v * lanes, vecs[v]);
+  for (std::int64_t half = fold_lanes / 2; half > 0; half /= 2) {
+    for (std::int64_t i = 0; i < half; ++i) lane[i] = combine(lane[i], lane[i + half]);
+  }
+  return lane[0];
+}
+
+/// logits = logits scale (+ bias); the padding behind them becomes -inf. Returns the maximum.
+float scale_logits(float* logits, std::int64_t count, std::int64_t padded, float scale,
+                   const float* bias, float last_key_logit) {
+  if (bias != nullptr) {
+    for (std::int64_t j = 0; j < count; ++j) logits[j] = logits[j] * scale + bias[j];
+    scale = 1;
+  }
+  if (last_key_logit != 0) {
+    for (std::int64_t j = 0; j < count; ++j) logits[j] *= scale;
+    logits[count - 1] += last_key_logit;
+    scale = 1;
+  }
+  Vec top[fold_vecs];
+  for (Vec& v : top) v = broadcast(minus_infinity);
+  const Vec factor = broadcast(scale);
+  if (count < padded) std::fill(logits + count, logits + padded, minus_infinity);
+  for (std::int64_t j = 0; j < padded; j += fold_lanes) {
+    for (std::int64_t v = 0; v < fold_vecs; ++v) {
+      const Vec scaled = load(logits + j + v * lanes) * factor;
+      store(logits + j + v * lanes, scaled);
+      top[v] = max(scaled, top[v]);
+    }
+  }
+  return fold(top, [](float x, float y) { return x > y ? x : y; });
+}
+
+/// Turns `logits`, of maximum `block_max`, into exp(logit - maximum so far); returns the factor
+/// that earlier sums must be scaled by.
+float soften(float* logits, std::int64_t padded, float block_max, Row& row) {
   const float new_max = std::max(row.max, block_max);
   // All keys so far masked: any finite reference gives weights exp(-inf) = 0.
   const float reference = new_max == minus_infinity ? 0.F : new_max;
-  const float factor = row.max == minus_infinity ? 0.F : std::exp(row.max - reference);
-  float sum = 0;
-  for (std::int64_t j = 0; j < count; ++j) {
-    logits[j] = std::exp(logits[j] - reference);
-    sum += logits[j];
+  const float factor = exp(broadcast(row.max - reference))[0];
+  const Vec shift = broadcast(reference);
+  Vec sum[fold_vecs] = {};
+  for (std::int64_t j = 0; j < padded; j += fold_lanes) {
+    for (std::int64_t v = 0; v < fold_vecs; ++v) {
+      const Vec weight = exp(load(logits + j + v * lanes) - shift);
+      store(logits + j + v * lanes, weight);
+      sum[v] += weight;
+    }
   }
-  std::fill(logits + count, logits + padded, 0.F);
-  row.sum = row.sum * factor + sum;
+  row.sum = row.sum * factor + fold(sum, [](float x, float y) { return x + y; });
   row.max = new_max;
   return factor;
 }
@@ -95,10 +138,14 @@ void CpuOps::attention(const Tensor& q, const Tensor& k, const Tensor& v, const 
               "attention: lse {}", args.lse.shape().str());
   const Tensor packed_k = Tensor::empty({s.heads, s.padded_keys(), s.width});
   const Tensor packed_v = Tensor::empty({s.heads, s.padded_keys(), s.padded_width()});
-  for_tasks(threads_, s.heads, [&](std::int64_t h) {
-    pack_keys(s, k.data<float>() + h * s.width,
+  const std::int64_t pieces = (s.padded_keys() + pack_piece - 1) / pack_piece;
+  for_tasks(threads_, s.heads * pieces, [&](std::int64_t task) {
+    const std::int64_t h = task / pieces;
+    const std::int64_t begin = task % pieces * pack_piece;
+    const std::int64_t end = std::min(s.padded_keys(), begin + pack_piece);
+    pack_keys(s, begin, end, k.data<float>() + h * s.width,
               packed_k.data<float>() + h * s.padded_keys() * s.width);
-    pack_values(s, v.data<float>() + h * s.width,
+    pack_values(s, begin, end, v.data<float>() + h * s.width,
                 packed_v.data<float>() + h * s.padded_keys() * s.padded_width());
   });
 
@@ -115,7 +162,7 @@ void CpuOps::attention(const Tensor& q, const Tensor& k, const Tensor& v, const 
     std::vector<Row> rows(static_cast<std::size_t>(query_block));
     for (std::int64_t key = 0; key < s.keys; key += key_block) {
       const std::int64_t count = std::min(key_block, s.keys - key);
-      const std::int64_t padded = round_up(count, tile_cols);
+      const std::int64_t padded = round_up(count, Sizes::tile_cols_keys);
       for (std::int64_t i = begin; i < end; i += tile_rows) {
         const std::int64_t group = std::min<std::int64_t>(tile_rows, end - i);
         const float* inputs[tile_rows];
@@ -129,14 +176,13 @@ void CpuOps::attention(const Tensor& q, const Tensor& k, const Tensor& v, const 
         float* sum = sums.data() + (i - begin) * s.padded_width();
         for (std::int64_t r = 0; r < group; ++r) {
           float* row = logits.data() + r * key_block;
-          for (std::int64_t j = 0; j < count; ++j) row[j] *= args.scale;
-          if (args.bias.defined()) {
-            const float* bias = args.bias.data<float>() + (h * s.queries + i + r) * s.keys + key;
-            for (std::int64_t j = 0; j < count; ++j) row[j] += bias[j];
-          }
-          if (key + count == s.keys) row[count - 1] += args.last_key_logit;
+          const float* bias = args.bias.defined()
+                                  ? args.bias.data<float>() + (h * s.queries + i + r) * s.keys + key
+                                  : nullptr;
+          const float block_max = scale_logits(row, count, padded, args.scale, bias,
+                                               key + count == s.keys ? args.last_key_logit : 0.F);
           const float factor =
-              soften(row, count, padded, rows[static_cast<std::size_t>(i - begin + r)]);
+              soften(row, padded, block_max, rows[static_cast<std::size_t>(i - begin + r)]);
           float* scaled = sum + r * s.padded_width();
           for (std::int64_t j = 0; j < s.padded_width(); ++j) scaled[j] *= factor;
           inputs[r] = row;
@@ -154,7 +200,8 @@ void CpuOps::attention(const Tensor& q, const Tensor& k, const Tensor& v, const 
       float* to = out.data<float>() + (i * s.heads + h) * s.width;
       for (std::int64_t j = 0; j < s.width; ++j) to[j] = sum[j] / row.sum;
       if (args.lse.defined())
-        args.lse.data<float>()[h * s.queries + i] = row.max + std::log(row.sum);
+        args.lse.data<float>()[h * s.queries + i] =
+            row.max + static_cast<float>(std::log(static_cast<double>(row.sum)));
     }
   });
 }

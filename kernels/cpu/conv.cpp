@@ -32,19 +32,36 @@ void CpuOps::conv(const Tensor& x, const Tensor& w, const Tensor& b, const ConvA
   const std::vector<float> zeros(static_cast<std::size_t>(channels));
   const float* input = x.data<float>();
 
+  struct Tap {
+    std::int64_t h, w, offset;  // offset: elements from the tap (0, 0, 0)
+  };
+  std::vector<Tap> tap_at;
+  for (std::int64_t t = 0; t < kt; ++t) {
+    for (std::int64_t i = 0; i < kh; ++i) {
+      for (std::int64_t j = 0; j < kw; ++j) {
+        tap_at.push_back({i, j, ((t * height + i) * width + j) * channels});
+      }
+    }
+  }
+
   const RowPointers pointers = [&, input](std::int64_t row, std::int64_t rows, std::int64_t tap,
                                           std::int64_t count, const float** to) {
+    const Tap* first = tap_at.data() + tap;
     for (std::int64_t r = 0; r < rows; ++r) {
       const std::int64_t w0 = (row + r) % out_width * args.stride_w - args.pad_left;
       const std::int64_t h0 = (row + r) / out_width % out_height * args.stride_h - args.pad_top;
       const std::int64_t t0 = (row + r) / out_width / out_height * args.stride_t;
+      const std::int64_t corner = ((t0 * height + h0) * width + w0) * channels;
+      if (0 <= h0 && h0 + kh <= height && 0 <= w0 && w0 + kw <= width) {
+        for (std::int64_t s = 0; s < count; ++s)
+          to[s * tile_rows + r] = input + corner + first[s].offset;
+        continue;
+      }
       for (std::int64_t s = 0; s < count; ++s) {
-        const std::int64_t t_in = t0 + (tap + s) / (kh * kw);
-        const std::int64_t h_in = h0 + (tap + s) / kw % kh;
-        const std::int64_t w_in = w0 + (tap + s) % kw;
+        const std::int64_t h_in = h0 + first[s].h;
+        const std::int64_t w_in = w0 + first[s].w;
         const bool inside = 0 <= h_in && h_in < height && 0 <= w_in && w_in < width;
-        to[s * tile_rows + r] =
-            inside ? input + ((t_in * height + h_in) * width + w_in) * channels : zeros.data();
+        to[s * tile_rows + r] = inside ? input + corner + first[s].offset : zeros.data();
       }
     }
   };

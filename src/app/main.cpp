@@ -1,1 +1,3 @@
-int main() { return 0; }
+#include "weft/app/commands.h"
+
+int main(int argc, char** argv) { return weft::run_program(argc, argv); }

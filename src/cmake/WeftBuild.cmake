@@ -25,6 +25,11 @@ if(NOT WEFT_CUDA STREQUAL "OFF")
       set(CMAKE_CUDA_ARCHITECTURES 80-real 89-real 90a-real 90-virtual)
     endif()
     enable_language(CUDA)
+    set(CMAKE_CUDA_STANDARD 20)
+    if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 does not know that nvcc 12 has C++20
+      set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+      set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+    endif()
   elseif(WEFT_CUDA STREQUAL "ON")
     message(FATAL_ERROR "WEFT_CUDA=ON, but no CUDA compiler was found: put nvcc on PATH or set CUDACXX")
   endif()
@@ -38,10 +43,11 @@ target_compile_definitions(weft_flags INTERFACE WEFT_VERSION="${PROJECT_VERSION}
 # Kernels ask for fused multiply-add by name (std::fma).
 target_compile_options(weft_flags INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Werror -ffp-contract=off>)
-# -Wpedantic and -Wconversion stay out: nvcc's generated host code breaks both. The standard is
-# spelled here because CMake 3.25 does not know that nvcc has it.
+# -Wpedantic and -Wconversion stay out: nvcc's generated host code breaks both.
 target_compile_options(weft_flags INTERFACE
-  $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 -Werror=all-warnings -Xcompiler=-Wall,-Wextra,-Wshadow,-Werror,-ffp-contract=off>)
+  $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings -Xcompiler=-Wall,-Wextra,-Wshadow,-Werror,-ffp-contract=off>)
+# fmt 9 takes nvcc for a compiler without constexpr and then contradicts itself in C++20.
+target_compile_definitions(weft_flags INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:FMT_USE_CONSTEXPR=1>)
 # GCC 12 warns of overlapping copies inside std::string where there are none (GCC bug 105329).
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   target_compile_options(weft_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)

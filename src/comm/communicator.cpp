@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "weft/base/error.h"
 #include "weft/base/log.h"

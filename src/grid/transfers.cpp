@@ -50,24 +50,29 @@ TransferPlan scatter_plan(const WindowPlan& plan, std::span<const int> owner) {
 }
 
 TransferPlan gather_plan(const WindowPlan& plan, std::span<const int> owner,
-                         std::span<const Range> chunks, std::span<const int> chunk_owner) {
+                         std::span<const Box> pieces, std::span<const int> piece_owner) {
   check_owners(plan, owner);
-  WEFT_ASSERT(chunks.size() == chunk_owner.size(), "{} owners for {} chunks", chunk_owner.size(),
-              chunks.size());
+  WEFT_ASSERT(pieces.size() == piece_owner.size(), "{} owners for {} pieces", piece_owner.size(),
+              pieces.size());
   std::vector<Box> held;
   for (const auto& window : plan.windows) held.push_back(first_held(plan, window));
   TransferPlan transfers;
-  for (std::size_t c = 0; c < chunks.size(); ++c) {
-    Box chunk = plan.volume;
-    chunk.axis[0] = chunks[c];
+  for (std::size_t p = 0; p < pieces.size(); ++p) {
     for (std::size_t w = 0; w < held.size(); ++w) {
-      if (const auto box = intersect(held[w], chunk)) {
+      if (const auto box = intersect(held[w], pieces[p])) {
         transfers.push_back(
-            {owner[w], chunk_owner[c], static_cast<int>(w), static_cast<int>(c), *box});
+            {owner[w], piece_owner[p], static_cast<int>(w), static_cast<int>(p), *box});
       }
     }
   }
   return transfers;
+}
+
+TransferPlan gather_plan(const WindowPlan& plan, std::span<const int> owner,
+                         std::span<const Range> chunks, std::span<const int> chunk_owner) {
+  std::vector<Box> pieces(chunks.size(), plan.volume);
+  for (std::size_t c = 0; c < chunks.size(); ++c) pieces[c].axis[0] = chunks[c];
+  return gather_plan(plan, owner, pieces, chunk_owner);
 }
 
 }  // namespace weft

@@ -8,6 +8,7 @@
 #include "weft/base/error.h"
 
 #include "frame_convert.h"
+#include "image_end.h"
 #include "png.h"
 
 namespace weft {
@@ -71,15 +72,6 @@ const AVCodec* decoder_of(std::span<const std::uint8_t> file, const fs::path& pa
   return codec;
 }
 
-// The decoders emulate a missing end, with grey rows as the result, so it is looked for here.
-bool has_its_end(AVCodecID codec, std::string_view file) {
-  if (codec == AV_CODEC_ID_PNG) return file.rfind("IEND") != std::string_view::npos;
-  if (codec != AV_CODEC_ID_MJPEG) return true;
-  const std::size_t last_scan = file.rfind("\xFF\xDA");
-  const std::size_t end = file.rfind("\xFF\xD9");  // an EXIF thumbnail's comes before the scan
-  return end != std::string_view::npos && (last_scan == std::string_view::npos || last_scan < end);
-}
-
 // Called by the decoder before it allocates a picture.
 int refuse_large_pictures(AVCodecContext* context, AVFrame* frame, int flags) {
   if (std::max(frame->width, frame->height) > most_side) {
@@ -110,7 +102,7 @@ FrameHandle decode(const AVCodec* codec, Bytes& padded, const fs::path& path) {
                context->width, context->height, most_side);
   }
   if (result < 0 || (frame->flags & AV_FRAME_FLAG_CORRUPT) != 0 || frame->decode_error_flags != 0) {
-    fail_input("image {}: truncated or damaged {} ({})", path.string(), codec->name,
+    fail_input("image {}: truncated, damaged or far too large {} ({})", path.string(), codec->name,
                result < 0 ? av_error_text(result) : "decoding errors");
   }
   return frame;

@@ -4,13 +4,15 @@ extern "C" {
 #include <libavutil/pixdesc.h>
 }
 
+#include <algorithm>
+
 namespace weft {
 namespace {
 
 // x264 and the FFV1 slices divide the work by these numbers, and so does the result: they must not
 // come from the machine.
 constexpr int x264_threads = 4;
-constexpr const char* ffv1_slices = "4";
+constexpr int ffv1_slices = 4, smallest_sliced_side = 32;
 constexpr int longest_denominator = 1001000;  // exact for 24000/1001 and for 23.976
 
 struct Coding {
@@ -20,7 +22,8 @@ struct Coding {
 
 Coding coding_of(Container container, const VideoOptions& options) {
   const AVPixelFormat yuv = av_get_pix_fmt(options.pix_fmt.c_str());
-  if (container == Container::y4m) return {avcodec_find_encoder(AV_CODEC_ID_RAWVIDEO), yuv};
+  // The Y4M muxer takes frames as they are.
+  if (container == Container::y4m) return {avcodec_find_encoder(AV_CODEC_ID_WRAPPED_AVFRAME), yuv};
   if (options.codec == "ffv1") return {avcodec_find_encoder(AV_CODEC_ID_FFV1), AV_PIX_FMT_BGR0};
   return {avcodec_find_encoder_by_name("libx264"), yuv};
 }
@@ -35,10 +38,13 @@ void set_codec_options(AvOptions& codec_options, AVCodecContext& codec,
     codec_options.set("crf", std::to_string(options.crf));
     codec_options.set("x264-params", "cpu-independent=1");
   } else if (codec.codec_id == AV_CODEC_ID_FFV1) {
-    codec.level = 3;  // slices with checksums
+    const bool small = std::min(codec.width, codec.height) < smallest_sliced_side;
+    codec.level = small ? 1 : 3;  // level 3 has slices with checksums, and loses one-pixel sides
+    if (!small) {
+      codec_options.set("slices", std::to_string(ffv1_slices));
+      codec_options.set("slicecrc", "1");
+    }
     codec.gop_size = 1;
-    codec_options.set("slices", ffv1_slices);
-    codec_options.set("slicecrc", "1");
     codec_options.set("coder", "range_def");
   }
 }

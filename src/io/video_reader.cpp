@@ -113,7 +113,11 @@ std::optional<Image> VideoReader::next() {
       continue;
     }
     state_->check(result, "decoder");
-    return image_from_frame(*state_->frame);
+    AVFrame& frame = *state_->frame;
+    // The rule for video, where JPEG's is centred; Y4M does not say for 4:2:2.
+    if (frame.chroma_location == AVCHROMA_LOC_UNSPECIFIED)
+      frame.chroma_location = AVCHROMA_LOC_LEFT;
+    return image_from_frame(frame);
   }
 }
 

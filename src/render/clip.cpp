@@ -21,8 +21,8 @@ void check_side(const char* key, std::int64_t value, std::int64_t unit, Problems
 }  // namespace
 
 void set_size(Clip& clip, const SizeRequest& size, const ModelFolder& model, Problems& problems) {
-  const std::array<std::int64_t, 3> native = model.native_size.value_or(
-      std::array<std::int64_t, 3>{832, 480, 81});
+  const std::array<std::int64_t, 3> native =
+      model.native_size.value_or(std::array<std::int64_t, 3>{832, 480, 81});
   clip.width = size.width > 0 ? size.width : native[0];
   clip.height = size.height > 0 ? size.height : native[1];
   clip.frames = size.frames > 0 ? size.frames : native[2];

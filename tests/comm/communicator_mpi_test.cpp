@@ -1,7 +1,4 @@
-#include <cstring>
-#include <numeric>
-
-#include <mpi.h>
+#include <algorithm>
 
 #include "weft/base/error.h"
 #include "weft/comm/communicator.h"

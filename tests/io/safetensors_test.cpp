@@ -39,6 +39,7 @@ class Safetensors : public ::testing::Test {
   void TearDown() override { fs::remove_all(folder); }
 
   fs::path write(const std::string& name, const std::string& bytes) const {
+    fs::remove(folder / name);  // some file systems bring an overwritten file to the disk at once
     std::ofstream(folder / name, std::ios::binary) << bytes;
     return folder / name;
   }

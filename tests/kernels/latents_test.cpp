@@ -41,7 +41,9 @@ TEST_P(LatentsTest, add_weighted_touches_its_box_only) {
         for (std::int64_t w = 0; w < 35; ++w) {
           const bool inside = t >= 2 && h >= 3 && h < 8 && w >= 5 && w < 34;
           const std::int64_t i = ((c * 6 + t) * 9 + h) * 35 + w;
-          if (!inside) ASSERT_EQ(y.data<float>()[i], sum.data<float>()[i]) << i;
+          if (!inside) {
+            ASSERT_EQ(y.data<float>()[i], sum.data<float>()[i]) << i;
+          }
         }
       }
     }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
 
 #include <gtest/gtest.h>
 
@@ -69,9 +68,11 @@ TEST(VaeGolden, DecodesAndEncodesLikeTheReference) {
     WeightSource decoder_weights(files, "vae", Mode::load, DeviceKind::cpu);
     const VaeDecoder decoder(config, decoder_weights);
     decoder_weights.throw_if_wrong();
-    const Tensor steps = golden.tensor("unipc.latents_per_step");  // [K, C, T, h, w]
-    const Tensor last = steps.slice(steps.dim(0) - 1, steps.dim(0));
-    const Tensor z = last.reshape(Shape(steps.shape().dims().subspan(1)));
+    const Tensor steps = golden.tensor("unipc.latents_per_step");  // [K, C, T, h, w], K = 1 dropped
+    const Shape latents(steps.shape().dims().last(4));
+    const std::int64_t count = steps.numel() / latents.numel();
+    const Tensor z =
+        steps.reshape({count, latents.numel()}).slice(count - 1, count).reshape(latents);
     const Tensor video = frames_to_video(decode_clip(*ops, decoder, z));
     for (float& x : video.span()) x = std::clamp(x, -1.0F, 1.0F);  // as the reference's is
     const Tensor want = golden.tensor("video");
@@ -255,10 +256,10 @@ TEST_P(VaeShape, ResultsDoNotDependOnThreads) {
 INSTANTIATE_TEST_SUITE_P(Configs, VaeShape,
                          ::testing::Values(small(false), small(true), three_levels(false),
                                            three_levels(true)),
-                         [](const auto& info) {
+                         [](const auto& suite) {
                            return fmt::format("{}{}Levels",
-                                              info.param.is_residual ? "Residual" : "Plain",
-                                              info.param.dim_mult.size());
+                                              suite.param.is_residual ? "Residual" : "Plain",
+                                              suite.param.dim_mult.size());
                          });
 
 // ---- weights -----------------------------------------------------------------------------------

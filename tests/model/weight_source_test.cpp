@@ -91,16 +91,23 @@ TEST_F(WeightSourceTest, IgnoredNamesAndPrefixesAreNotUnknown) {
   EXPECT_EQ(report(source), "");
 }
 
-TEST_F(WeightSourceTest, EitherNameServes) {
-  const TensorFiles files = stored({{"alias", filled({2}, 3)}});
-  WeightSource source(files, "text_encoder", Mode::load, DeviceKind::cpu);
-  EXPECT_EQ(source.take_either("name", "alias", {2}).span()[0], 3);
-  EXPECT_EQ(report(source), "");
+TEST_F(WeightSourceTest, StoredBytesUnderEitherName) {
+  const auto first = [](const TensorFiles& files) {
+    WeightSource source(files, "text_encoder", Mode::load, DeviceKind::cpu);
+    const StoredTensor* table = source.take_stored("name", "alias", {2});
+    EXPECT_EQ(report(source), "");
+    float values[2] = {};
+    if (table != nullptr) convert_to_f32(*table, values);
+    return values[0];
+  };
+  EXPECT_EQ(first(stored({{"alias", filled({2}, 3)}})), 3);
+  EXPECT_EQ(first(stored({{"name", filled({2}, 4)}})), 4);
+  EXPECT_EQ(first(stored({{"alias", filled({2}, 3)}, {"name", filled({2}, 9)}})), 9);
 
-  const TensorFiles both = stored({{"alias", filled({2}, 3)}, {"name", filled({2}, 9)}});
-  WeightSource from_both(both, "text_encoder", Mode::load, DeviceKind::cpu);
-  EXPECT_EQ(from_both.take_either("name", "alias", {2}).span()[0], 9);
-  EXPECT_EQ(report(from_both), "");
+  const TensorFiles neither = stored({{"other", filled({2}, 3)}});
+  WeightSource source(neither, "text_encoder", Mode::load, DeviceKind::cpu);
+  EXPECT_EQ(source.take_stored("name", "alias", {2}), nullptr);
+  EXPECT_TRUE(contains(report(source), "missing (1): name [2]"));
 }
 
 TEST_F(WeightSourceTest, NamesTheModelThatTheFilesHold) {

@@ -73,6 +73,9 @@ TransferPlan scatter_plan(const WindowPlan& plan, std::span<const int> owner);
 /// Once, after the last step: disjoint boxes that cover the volume, each from the lowest-numbered
 /// window that holds it, to latent-frame chunks: chunk i holds frames chunks[i], on chunk_owner[i].
 TransferPlan gather_plan(const WindowPlan& plan, std::span<const int> owner,
+                         std::span<const Box> pieces, std::span<const int> piece_owner);
+/// The same for pieces that are whole latent frames.
+TransferPlan gather_plan(const WindowPlan& plan, std::span<const int> owner,
                          std::span<const Range> chunks, std::span<const int> chunk_owner);
 
 /// Latent-frame chunks of the causal decoder: frame 0 alone, then `frames_per_chunk` at a time

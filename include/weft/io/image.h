@@ -12,15 +12,19 @@ struct Image {
   std::vector<std::uint8_t> rgb;  // [height, width, 3]
 };
 
-/// Decodes PNG, JPEG, WebP, BMP ... to 8-bit RGB (alpha dropped, EXIF rotation ignored). InputError
-/// names the file for anything unreadable, truncated or larger than 16384 pixels a side.
+/// Decodes PNG, JPEG, WebP, BMP, TIFF, the first picture of a GIF ... to 8-bit RGB: alpha is
+/// dropped, 16 bits keep the upper 8, EXIF rotation is ignored. The contents decide, not the name,
+/// and no other file and no network is touched. InputError names the file for anything unreadable,
+/// truncated or larger than 16384 pixels a side.
 Image read_image(const std::filesystem::path& path);
 
 /// Writes a PNG under a temporary name, then renames it.
 void write_png(const std::filesystem::path& path, const Image& image);
 
 /// Pillow's Image.resize(..., LANCZOS): separable, support 3 scaled by the reduction, 22-bit fixed
-/// point coefficients, 8-bit rounding between the passes; equal to Pillow byte for byte.
+/// point coefficients, rows before columns with 8-bit rounding between; equal byte for byte to
+/// Pillow up to 12 (Pillow 13 takes columns first for some sizes, where bytes then differ by 1 or
+/// so).
 Image resize_lanczos(const Image& image, std::int64_t width, std::int64_t height);
 
 }  // namespace weft

@@ -5,7 +5,8 @@
 // All tensors are contiguous; outputs are allocated by the caller and fully overwritten. N tokens,
 // D inner width, H heads, d head width; video tensors are channels-last [frames, rows, cols, C].
 // On the CPU every operation's result is a function of its inputs alone: it does not depend on the
-// number of threads, so that any split of the work over ranks gives the same bytes.
+// number of threads, nor a row, query, frame or pixel on how many others are in the same call, so
+// that any split of the work over ranks gives the same bytes.
 
 #include <cstdint>
 #include <memory>
@@ -55,7 +56,8 @@ class Ops {
   virtual void synchronize() = 0;
 
   // ---- dense -------------------------------------------------------------------------------
-  /// y = act(x W^T + b).  x [M, K], w [N, K], b [N] or undefined, y [M, N].
+  /// y = act(x W^T + b).  x [M, K], w [N, K], b [N] or undefined, y [M, N]. The values of w must not
+  /// change after its first use: a reordered copy is kept with its storage (so for conv).
   virtual void linear(const Tensor& x, const Tensor& w, const Tensor& b, Tensor y,
                       Activation act = Activation::none) = 0;
   /// y[i] = table[ids[i]].  table [V, D], y [n, D]. Ids are checked by the caller.
@@ -114,10 +116,10 @@ class Ops {
   /// Splits channels into two frames: y[2t+a, h, w, c] = x[t, h, w, a C + c].
   /// x [T, H, W, 2C], y [2T, H, W, C].
   virtual void channels_to_frames(const Tensor& x, Tensor y) = 0;
-  /// The residual decoder's parameter-free skip, added: y += Dup(x) (spec 6.2). Frame growth `ft`
-  /// 1 or 2, space always 2; output channel o, sub-position (a, b, e) reads input channel
-  /// (((o ft + a) 2 + b) 2 + e) / repeats with repeats = O ft 4 / C. For the first chunk of a clip
-  /// with ft = 2 the caller passes frames [1, ...) semantics by `drop_first` = 1.
+  /// The residual decoder's parameter-free skip, added: y += Dup(x) (spec 6.2). Frames grow by `ft`
+  /// 1 or 2, rows and columns by 2: y[t ft + a - drop_first, 2h + b, 2w + e, o] += x[t, h, w, c] with
+  /// c = (((o ft + a) 2 + b) 2 + e) / repeats, repeats = O ft 4 / C. `drop_first` is 1 for the first
+  /// chunk of a clip with ft = 2 (its first frame is not doubled), else 0.
   /// x [T, H, W, C], y [T ft - drop_first, 2H, 2W, O].
   virtual void add_dup_up(const Tensor& x, std::int64_t ft, std::int64_t drop_first, Tensor y) = 0;
   /// The residual encoder's parameter-free skip, added: y += Avg(x) (spec 6.2): channels and the
@@ -134,7 +136,8 @@ class Ops {
   /// z[c, t, h, w] = (y[t, h, w, c] - shift[c]) scale[c] for the first z.dim(0) channels of y.
   virtual void video_to_latents(const Tensor& y, std::span<const float> scale,
                                 std::span<const float> shift, Tensor z) = 0;
-  /// Clamp to [-1, 1], then y = round_half_even(255 (x/2 + 1/2)).  x float, y u8, equal shapes.
+  /// Clamp to [-1, 1], then y = round_half_even(255 (x/2 + 1/2)); NaN becomes 0, so callers that
+  /// must know look before.  x float, y u8, equal shapes.
   virtual void to_u8(const Tensor& x, Tensor y) = 0;
 };
 

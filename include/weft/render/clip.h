@@ -23,21 +23,23 @@ struct Clip {
   WindowSize window;                               // latent cells
   DecodeKind decode = DecodeKind::exact;
 
-  std::string prompt, negative_prompt;             // as given
+  std::string prompt, negative_prompt;  // as given
   TextCleaning cleaning = TextCleaning::basic;
   std::int64_t text_length = 512;
-  bool has_image = false;                          // the first frame is given
+  bool has_image = false;  // the first frame is given
 
   std::uint64_t seed = 0;
   NoiseKind noise = NoiseKind::torch;
   std::string sampler = "unipc";
   int steps = 50;
-  double guidance_scale = 5, guidance_scale_2 = 5; // _2: the low-noise expert's
+  double guidance_scale = 5, guidance_scale_2 = 5;  // _2: the low-noise expert's
   double flow_shift = 3;
-  double boundary = 0;                             // timestep from which the first expert works
+  double boundary = 0;  // timestep from which the first expert works
   double fps = 16;
 
-  [[nodiscard]] bool guided() const { return guidance_scale > 1; }  // spec 5: scale_2 does not decide
+  [[nodiscard]] bool guided() const {
+    return guidance_scale > 1;
+  }  // spec 5: scale_2 does not decide
 };
 
 /// Wanted sizes in pixels and frames; 0 = "the model's native one".

@@ -29,9 +29,9 @@ RenderPlan make_render_plan(const Clip& clip, const ModelFolder& model, int rank
 struct PlanFigures {
   double flops_text = 0, flops_forward = 0, flops_denoise = 0, flops_decode = 0;  // whole job
   std::vector<double> flops_of_rank;
-  std::vector<RankTraffic> traffic_of_rank;     // all steps
-  std::vector<double> memory_of_rank;           // bytes, largest of the stages
-  double speedup = 1;                           // predicted, against one rank and the same plan
+  std::vector<RankTraffic> traffic_of_rank;  // all steps
+  std::vector<double> memory_of_rank;        // bytes, largest of the stages
+  double speedup = 1;                        // predicted, against one rank and the same plan
 };
 PlanFigures plan_figures(const RenderPlan& plan, const Clip& clip, const ModelFolder& model);
 

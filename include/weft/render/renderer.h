@@ -49,8 +49,8 @@ struct PromptEmbeds {
 /// encode_text: rank 0 loads the text encoder, encodes, frees it; everyone gets the result.
 PromptEmbeds encode_prompts(RenderContext& context, const ModelFolder& model, const Clip& clip);
 
-/// encode_image: rank 0 fits `image` to the clip and encodes it: latents [C, 1, rows, cols] on every
-/// rank (normalised). Undefined without an image.
+/// encode_image: rank 0 fits `image` to the clip and encodes it: latents [C, 1, rows, cols] on
+/// every rank (normalised). Undefined without an image.
 Tensor encode_first_frame(RenderContext& context, const ModelFolder& model, const Clip& clip,
                           const Image* image);
 

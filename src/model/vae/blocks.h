@@ -64,8 +64,9 @@ class CausalInput {
 class Conv {
  public:
   Conv(Builder& builder, const std::string& name, const Shape& weight_shape);
+  [[nodiscard]] Shape output_shape(const Shape& x, const ConvArgs& args) const;
   Tensor operator()(Ops& ops, const Tensor& x, const ConvArgs& args) const;
-  [[nodiscard]] std::int64_t in_channels() const { return shape_[1]; }
+  void write(Ops& ops, const Tensor& x, const ConvArgs& args, Tensor y) const;
 
  private:
   Shape shape_;

@@ -28,17 +28,22 @@ Conv::Conv(Builder& builder, const std::string& name, const Shape& weight_shape)
       weight_(builder.weight(name + ".weight", weight_shape)),
       bias_(builder.weight(name + ".bias", {weight_shape[0]})) {}
 
-Tensor Conv::operator()(Ops& ops, const Tensor& x, const ConvArgs& args) const {
+Shape Conv::output_shape(const Shape& x, const ConvArgs& args) const {
   const std::int64_t kt = shape_.rank() == 5 ? shape_[2] : 1;
-  const std::int64_t kh = shape_[-2];
-  const std::int64_t kw = shape_[-1];
-  Tensor y = Tensor::empty(
-      {(x.dim(0) - kt) / args.stride_t + 1,
-       (x.dim(1) + args.pad_top + args.pad_bottom - kh) / args.stride_h + 1,
-       (x.dim(2) + args.pad_left + args.pad_right - kw) / args.stride_w + 1, shape_[0]},
-      DType::f32, ops.device());
-  ops.conv(x, weight_, bias_, args, y);
+  return {(x[0] - kt) / args.stride_t + 1,
+          (x[1] + args.pad_top + args.pad_bottom - shape_[-2]) / args.stride_h + 1,
+          (x[2] + args.pad_left + args.pad_right - shape_[-1]) / args.stride_w + 1, shape_[0]};
+}
+
+Tensor Conv::operator()(Ops& ops, const Tensor& x, const ConvArgs& args) const {
+  Tensor y = Tensor::empty(output_shape(x.shape(), args), DType::f32, ops.device());
+  write(ops, x, args, y);
   return y;
+}
+
+void Conv::write(Ops& ops, const Tensor& x, const ConvArgs& args, Tensor y) const {
+  WEFT_ASSERT(weight_.defined() && bias_.defined(), "a model built only to check its weights");
+  ops.conv(x, weight_, bias_, args, std::move(y));
 }
 
 namespace {
@@ -86,13 +91,11 @@ Tensor Upsampler::operator()(const Chunk& chunk, Tensor x) const {
   // Frame by frame: the enlarged input is the largest activation, and is needed one at a time.
   const Tensor large =
       Tensor::empty({1, 2 * x.dim(1), 2 * x.dim(2), x.dim(3)}, DType::f32, ops.device());
-  Tensor y;
+  const Shape frame = conv_.output_shape(large.shape(), same_size);
+  Tensor y = Tensor::empty(frame.with(0, x.dim(0)), DType::f32, ops.device());
   for (std::int64_t t = 0; t < x.dim(0); ++t) {
     ops.upsample2x(x.slice(t, t + 1), large);
-    const Tensor frame = conv_(ops, large, same_size);
-    if (x.dim(0) == 1) return frame;
-    if (!y.defined()) y = Tensor::empty(frame.shape().with(0, x.dim(0)), DType::f32, ops.device());
-    copy(frame, y.slice(t, t + 1));
+    conv_.write(ops, large, same_size, y.slice(t, t + 1));
   }
   return y;
 }
@@ -107,13 +110,12 @@ Downsampler::Downsampler(Builder& builder, const std::string& name, Resampling k
 }
 
 Tensor Downsampler::operator()(const Chunk& chunk, const Tensor& x) const {
-  const Tensor halved =
-      conv_(chunk.ops, x, {.stride_h = 2, .stride_w = 2, .pad_bottom = 1, .pad_right = 1});
-  if (!time_conv_) return halved;
-  CausalInput input(chunk, time_layer_, halved.shape());
-  copy(halved, input.frames());
+  const ConvArgs halve{.stride_h = 2, .stride_w = 2, .pad_bottom = 1, .pad_right = 1};
+  if (!time_conv_) return conv_(chunk.ops, x, halve);
+  CausalInput input(chunk, time_layer_, conv_.output_shape(x.shape(), halve));
+  conv_.write(chunk.ops, x, halve, input.frames());
   const Tensor all = input.with_history();
-  if (chunk.position == ChunkPosition::first) return halved;
+  if (chunk.position == ChunkPosition::first) return input.frames();
   // An even number of new frames: windows (2k-2, 2k-1, 2k) need only one frame before the chunk.
   return (*time_conv_)(chunk.ops, all.slice(1, all.dim(0)), {.stride_t = 2});
 }

@@ -1,0 +1,38 @@
+#pragma once
+// One job on all ranks, from checks to the finished file: what `weft render` and `weft plan` do.
+
+#include <optional>
+
+#include "weft/comm/communicator.h"
+#include "weft/comm/session.h"
+#include "weft/render/plan.h"
+#include "weft/run/job.h"
+
+namespace weft {
+
+/// What the checks leave behind: the job's meaning for its model, the same on every rank.
+struct PreparedJob {
+  ModelFolder model;
+  Clip clip;
+  RenderPlan plan;
+  std::optional<Image> image;  // rank 0
+};
+
+/// Does the job write files (render), or is it only looked at (plan)?
+enum class JobUse : std::uint8_t { render, plan };
+
+/// Checks everything that can be checked before computing: keys, model folder, weights' names and
+/// shapes, sizes, prompt length, image, output, device. Collective: every rank throws the same
+/// InputError, which lists all problems of all ranks. `plan_ranks`: ranks to plan for.
+PreparedJob prepare_job(const Job& job, const Communicator& comm, int plan_ranks, JobUse use);
+
+/// Renders a prepared job. Rank 0 writes the clip, the contact sheet and the run record, prints the
+/// closing table and where the files are. `quiet`: no progress.
+void render_job(const Job& job, const PreparedJob& prepared, const Communicator& comm,
+                const Session& session);
+
+/// Threads for this rank: the processors it may use, shared with the ranks of its host that may use
+/// the same ones; at least 1. Collective.
+int threads_for_rank(const Communicator& comm, const Session& session);
+
+}  // namespace weft

@@ -1,0 +1,158 @@
+#!/usr/bin/env bash
+# Everything that this machine can show about the sources: format, builds, lint, tests.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+usage() {
+  cat <<'TEXT'
+Usage: jobs/test.sh [--quick]
+
+Installs what is missing, checks the format, builds with and without CUDA (the former when nvcc is
+there), runs all tests this machine can run, then clang-tidy and the unit and golden tests under
+address and undefined-behaviour sanitizers. Logs go to build/logs. Exits with 1 when anything failed.
+
+  --quick   no clang-tidy, no sanitizers, no slow tests
+TEXT
+}
+
+quick=false
+case "${1:-}" in
+  "") ;;
+  --quick) quick=true ;;
+  -h | --help) usage; exit 0 ;;
+  *) usage >&2; exit 2 ;;
+esac
+
+logs="$PWD/build/logs"
+mkdir -p "$logs"
+rm -f "$logs"/*.log
+jobs="$(nproc)"
+failed=()
+skipped=()
+skip() { skipped+=("$1: $2"); }
+
+# step NAME COMMAND...: runs it with its output in a log; one line when it passes, the end of the log
+# when it fails. All steps run, so that one look shows all that is wrong.
+step() {
+  local name="$1" log="$logs/$1.log" begin=$SECONDS
+  shift
+  printf '%-18s' "$name"
+  if "$@" >"$log" 2>&1; then
+    printf 'ok      %4d s\n' $((SECONDS - begin))
+  else
+    printf 'FAILED  %4d s   %s\n' $((SECONDS - begin)) "$log"
+    grep --extended-regexp 'error|Error|FAILED|\*\*\*' "$log" | head -n 20 | sed 's/^/    /' || true
+    tail -n 30 "$log" | sed 's/^/    /'
+    failed+=("$name")
+    return 1
+  fi
+}
+
+build() {  # PRESET [cmake arguments] -- TARGETS
+  local preset="$1" options=()
+  shift
+  while [ "$1" != -- ]; do
+    options+=("$1")
+    shift
+  done
+  shift
+  cmake --preset "$preset" "${options[@]}" &&
+    cmake --build --preset "$preset" --parallel "$jobs" --target "$@"
+}
+
+check_format() {
+  git ls-files --cached --others --exclude-standard '*.h' '*.cpp' '*.cu' '*.cuh' |
+    xargs "$1" --dry-run --Werror
+}
+
+check_tidy() {
+  # The compilation database holds GCC's flags; clang need not know every warning of GCC.
+  run-clang-tidy-16 -clang-tidy-binary clang-tidy-16 -p build/cpu -quiet -j "$jobs" \
+    -extra-arg=-Wno-unknown-warning-option "$PWD/(src|kernels/cpu)/.*"
+}
+
+ctest_in() {  # BUILD_FOLDER ARGUMENTS...
+  local folder="$1"
+  shift
+  ctest --test-dir "$folder" -j2 --output-on-failure "$@"
+}
+
+# shellcheck source=jobs/env.sh
+. jobs/env.sh
+
+jobs/install-deps.sh --build
+if ! jobs/install-deps.sh; then
+  echo "(going on without the tools that could not be installed)"
+fi
+
+if command -v clang-format-14 >/dev/null; then
+  step format check_format clang-format-14 || true
+else
+  skip format "clang-format-14 is not installed; other versions format differently"
+fi
+
+if ! step build-cpu build cpu -- all; then
+  echo "Nothing else can be shown until the program builds."
+  exit 1
+fi
+
+if command -v nvcc >/dev/null; then
+  step build-gpu build gpu -DWEFT_TESTS=OFF -DWEFT_BENCH=OFF -- weft weft_kernels || true
+else
+  skip build-gpu "nvcc is not on PATH"
+fi
+
+without=()
+gpus="$(nvidia-smi --list-gpus 2>/dev/null || true)"
+if [[ "$gpus" != *GPU* ]]; then
+  without+=(gpu)
+  skip "tests labelled gpu" "this machine has no GPU"
+fi
+if ! command -v sbatch >/dev/null; then
+  without+=(slurm)
+  skip "tests labelled slurm" "Slurm is not installed"
+fi
+if $quick; then
+  without+=(slow)
+  skip "tests labelled slow" "--quick"
+fi
+exclude=()
+if [ "${#without[@]}" -gt 0 ]; then
+  exclude=(--label-exclude "^($(IFS='|'; echo "${without[*]}"))\$")
+fi
+step tests ctest_in build/cpu "${exclude[@]}" || true
+# Tests that skipped themselves, each with the reason it gave.
+while read -r line; do
+  skipped+=("$line")
+done < <(awk '/^[0-9]+\/[0-9]+ Test: / { name = $3 }
+              reason { print name ": " $0; reason = 0 }
+              /: Skipped$/ { reason = 1 }' build/cpu/Testing/Temporary/LastTest.log)
+
+if $quick; then
+  skip clang-tidy "--quick"
+  skip sanitizers "--quick"
+else
+  if command -v run-clang-tidy-16 >/dev/null; then
+    step clang-tidy check_tidy || true
+  else
+    skip clang-tidy "clang-tidy-16 is not installed"
+  fi
+  if step build-debug build debug -- all; then
+    # MPI, OpenMP and FFmpeg keep memory until the process ends: leaks are not ours to judge there.
+    export ASAN_OPTIONS="detect_leaks=0:strict_string_checks=1" UBSAN_OPTIONS="print_stacktrace=1"
+    step tests-sanitized ctest_in build/debug --label-regex '^(unit|golden)$' "${exclude[@]}" || true
+  fi
+fi
+
+if [ "${#skipped[@]}" -gt 0 ]; then
+  echo
+  echo "Not shown here:"
+  printf '  %s\n' "${skipped[@]}"
+fi
+echo
+echo "ctest in build/cpu, after $((SECONDS / 60)) min $((SECONDS % 60)) s in all:"
+sed --quiet '/tests passed/,$p' "$logs/tests.log" | grep --invert-match '^$' || true
+if [ "${#failed[@]}" -gt 0 ]; then
+  echo "FAILED: ${failed[*]}"
+  exit 1
+fi

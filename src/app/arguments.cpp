@@ -1,0 +1,128 @@
+#include "arguments.h"
+
+#include <map>
+
+#include <CLI/CLI.hpp>
+
+namespace weft {
+namespace {
+
+constexpr const char* about =
+    "weft renders AI video with the Wan 2.1 and 2.2 diffusion transformers as an MPI batch job.\n\n"
+    "  weft render --model DIR --prompt \"a red kite\" -o clip.mp4\n"
+    "  mpirun -n 4 weft render --job clip.toml --seed 7 -o clip.mp4\n"
+    "  weft plan --model DIR --width 3328 --height 480 --frames 81 --ranks 8";
+
+/// What was typed for the options of one command, by key.
+struct Typed {
+  std::map<std::string, std::string> values;
+  std::filesystem::path job_file;
+};
+
+void add_job_options(CLI::App& command, Typed& typed) {
+  command.add_option("--job", typed.job_file, "TOML file with these keys; flags override it")
+      ->group("What")
+      ->type_name("FILE");
+  for (const JobKey& key : job_keys()) {
+    const std::string flag =
+        std::string(key.name) == "output" ? "-o,--output" : "--" + std::string(key.name);
+    std::string& value = typed.values[key.name];
+    CLI::Option* option = nullptr;
+    if (key.type == JobValue::toggle) {
+      // --metadata and --no-metadata; also --metadata=false as in a job file.
+      option = command.add_flag(flag + "{true},--no-" + key.name + "{false}", value, key.help);
+    } else {
+      option = command.add_option(flag, value, key.help)->type_name(key.metavar);
+    }
+    option->group(key.group)->take_last();
+  }
+}
+
+std::vector<std::string> long_flags(const CLI::App& command) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  return names;
+}
+
+void add_unknown(const CLI::App& command, Problems& problems) {
+  for (const std::string& word : command.remaining()) {
+    const std::string flag = word.substr(0, word.find('='));
+    const std::string near = flag.starts_with("-") ? nearest_name(flag, long_flags(command)) : "";
+    problems.add("{}: unknown {}{}", word, flag.starts_with("-") ? "flag" : "argument",
+                 near.empty() ? fmt::format("; see weft {} --help", command.get_name())
+                              : fmt::format("; did you mean {}?", near));
+  }
+}
+
+}  // namespace
+
+Arguments parse_arguments(int argc, const char* const* argv, Problems& problems) {
+  Arguments made;
+  CLI::App app(about, "weft");
+  app.set_version_flag("--version", std::string("weft ") + WEFT_VERSION);
+  app.require_subcommand(0, 1);
+  app.allow_extras();
+  Typed typed;
+  CLI::App* render = app.add_subcommand("render", "render one clip; under mpirun on all ranks");
+  CLI::App* plan = app.add_subcommand(
+      "plan", "dry run: windows, who computes what, work, bytes, memory, predicted speed-up");
+  CLI::App* inspect =
+      app.add_subcommand("inspect", "print what a model folder or run record holds");
+  add_job_options(*render, typed);
+  add_job_options(*plan, typed);
+  plan->add_option("--ranks", made.ranks, "ranks to plan for (default: those of this run)")
+      ->group("Machine")
+      ->type_name("INT");
+  inspect->add_option("path", made.path, "model folder or run record (.h5)")->type_name("PATH");
+  for (CLI::App* command : {render, plan, inspect}) {
+    command->allow_extras();
+    command->add_flag("--verbose", made.verbose, "log details")->group("Machine");
+    command->add_flag("--quiet", made.quiet, "log only warnings and errors")->group("Machine");
+  }
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    made.help = app.help();
+    return made;
+  } catch (const CLI::CallForVersion&) {
+    made.help = std::string("weft ") + WEFT_VERSION + "\n";
+    return made;
+  } catch (const CLI::ParseError& e) {
+    problems.add("{}", e.what());
+    return made;
+  }
+  if (app.get_subcommands().empty()) {
+    const auto rest = app.remaining();
+    if (rest.empty()) {
+      made.help = app.help();
+    } else {
+      const std::string near = nearest_name(rest.front(), {"render", "plan", "inspect"});
+      problems.add("{}: unknown command{}", rest.front(),
+                   near.empty() ? "; see weft --help" : fmt::format("; did you mean {}?", near));
+    }
+    return made;
+  }
+  const CLI::App& command = *app.get_subcommands().front();
+  made.command = command.get_name();
+  for (const std::string& word : app.remaining()) problems.add("{}: unknown argument", word);
+  add_unknown(command, problems);
+  if (made.command == "inspect") {
+    if (made.path.empty()) problems.add("inspect: name a model folder or a run record");
+    return made;
+  }
+  if (made.command == "plan" && command.count("--ranks") > 0 &&
+      (made.ranks < 1 || made.ranks > 65536)) {
+    problems.add("ranks: {}: expected 1 to 65536", made.ranks);
+  }
+  if (!typed.job_file.empty()) read_job_file(typed.job_file, made.job, problems);
+  for (const JobKey& key : job_keys()) {
+    if (command.count("--" + std::string(key.name)) == 0) continue;
+    problems.collect([&] { key.set(made.job, typed.values[key.name]); });
+  }
+  return made;
+}
+
+}  // namespace weft

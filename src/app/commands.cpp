@@ -1,0 +1,87 @@
+// Command line to commands. An exception that only one rank may have thrown ends all ranks: peers
+// would wait for it for ever.
+#include "weft/app/commands.h"
+
+#include <cstdio>
+
+#include "weft/base/log.h"
+#include "weft/run/render_job.h"
+
+#include "arguments.h"
+#include "inspect.h"
+
+namespace weft {
+namespace {
+
+constexpr int failed = 1;
+constexpr int bad_input = 2;
+
+void print_problems(const std::vector<std::string>& problems) {
+  std::string text = problems.size() == 1 ? "weft: 1 problem:\n"
+                                          : fmt::format("weft: {} problems:\n", problems.size());
+  for (const std::string& p : problems) text += "  - " + p + "\n";
+  std::fputs(text.c_str(), stderr);
+}
+
+/// The parts that can go wrong on every rank alike: arguments, checks, plan. Throws InputError on
+/// all ranks or on none.
+int run_command(const Arguments& arguments, const Session& session) {
+  const Communicator comm = Communicator::world();
+  const bool plan = arguments.command == "plan";
+  const int ranks = plan && arguments.ranks > 0 ? arguments.ranks : comm.size();
+  const PreparedJob prepared =
+      prepare_job(arguments.job, comm, ranks, plan ? JobUse::plan : JobUse::render);
+  if (plan) {
+    if (comm.rank() == 0) {
+      std::fputs(describe(prepared.plan, prepared.clip, prepared.model).c_str(), stdout);
+    }
+    return 0;
+  }
+  try {
+    render_job(arguments.job, prepared, comm, session);
+  } catch (const InputError& e) {
+    throw Error(e.what());  // from here on a problem is one rank's own
+  }
+  return 0;
+}
+
+int inspect_command(const Arguments& arguments) {
+  try {
+    std::fputs(inspect(arguments.path).c_str(), stdout);
+    return 0;
+  } catch (const InputError& e) {
+    print_problems(e.problems());
+    return bad_input;
+  }
+}
+
+}  // namespace
+
+int run_program(int argc, char** argv) {
+  Problems problems;
+  const Arguments arguments = parse_arguments(argc, argv, problems);
+  if (problems.empty() && !arguments.help.empty()) {
+    std::fputs(arguments.help.c_str(), stdout);
+    return 0;
+  }
+  if (problems.empty() && arguments.command == "inspect") return inspect_command(arguments);
+
+  const Session session(argc, argv);
+  const LogLevel level = arguments.verbose ? LogLevel::debug
+                         : arguments.quiet ? LogLevel::warn
+                                           : LogLevel::info;
+  log_init(level, session.size() > 1 ? session.rank() : -1);
+  try {
+    problems.throw_if_any();  // every rank has the same arguments
+    return run_command(arguments, session);
+  } catch (const InputError& e) {
+    if (session.rank() == 0) print_problems(e.problems());
+    return bad_input;
+  } catch (const std::exception& e) {
+    log_error("{} (on {})", e.what(), session.host());
+    if (session.size() > 1) Session::abort(failed);
+    return failed;
+  }
+}
+
+}  // namespace weft

@@ -1,0 +1,43 @@
+#include "hdf5_handle.h"
+
+#include <algorithm>
+
+#include "weft/base/error.h"
+
+namespace weft {
+namespace {
+
+herr_t append_message(unsigned depth, const H5E_error2_t* error, void* out) {
+  // The innermost messages name the cause (a checksum, a full disk), the outermost the call.
+  constexpr unsigned deepest = 2;
+  auto& text = *static_cast<std::string*>(out);
+  if (depth > deepest || error->desc == nullptr) return 0;
+  text += (text.empty() ? "" : "; ") + std::string(error->desc);
+  return 0;
+}
+
+}  // namespace
+
+void hdf5_start() {
+  if (H5open() < 0) fail("the HDF5 library cannot start");
+  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+}
+
+std::string hdf5_error() {
+  std::string text;
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, &append_message, &text);
+  H5Eclear2(H5E_DEFAULT);
+  return text.empty() ? "no reason given by HDF5" : text;
+}
+
+Hdf5Id hdf5_text_type(std::size_t bytes) {
+  Hdf5Id type(H5Tcopy(H5T_C_S1), &H5Tclose);
+  if (!type.valid() || H5Tset_size(type.get(), std::max<std::size_t>(bytes, 1)) < 0 ||
+      H5Tset_cset(type.get(), H5T_CSET_UTF8) < 0 ||
+      H5Tset_strpad(type.get(), H5T_STR_NULLPAD) < 0) {
+    fail("HDF5: no string type of {} bytes: {}", bytes, hdf5_error());
+  }
+  return type;
+}
+
+}  // namespace weft

@@ -1,0 +1,255 @@
+#include <algorithm>
+#include <cstring>
+
+#include "weft/io/hdf5_file.h"
+
+#include "hdf5_handle.h"
+
+namespace weft {
+namespace {
+
+/// Reads all elements of an attribute or dataset as the given memory type.
+using ReadAll = herr_t (*)(hid_t object, hid_t memory, void* out);
+herr_t read_attribute(hid_t object, hid_t memory, void* out) {
+  return H5Aread(object, memory, out);
+}
+herr_t read_dataset(hid_t object, hid_t memory, void* out) {
+  return H5Dread(object, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, out);
+}
+
+herr_t append_name(hid_t, const char* name, const H5L_info_t*, void* out) {
+  static_cast<std::vector<std::string>*>(out)->emplace_back(name);
+  return 0;
+}
+herr_t append_attribute_name(hid_t, const char* name, const H5A_info_t*, void* out) {
+  static_cast<std::vector<std::string>*>(out)->emplace_back(name);
+  return 0;
+}
+
+/// An open attribute or dataset with its type and extent.
+struct StoredValues {
+  Hdf5Id object;
+  Hdf5Id type;
+  Hdf5Id space;
+  ReadAll read_all;
+  std::string name;   // for messages
+  std::size_t count;  // elements
+};
+
+}  // namespace
+
+struct Hdf5Reader::Impl {
+  explicit Impl(const std::filesystem::path& p) : path(p) {
+    hdf5_start();
+    std::error_code error;
+    file_bytes = std::filesystem::file_size(path, error);
+    if (error) fail_input("{}: cannot be read: {}", path.string(), error.message());
+    const Hdf5Id access(H5Pcreate(H5P_FILE_ACCESS), &H5Pclose);
+    // Finished files never change, and some network file systems have no locks.
+    H5Pset_file_locking(access.get(), 0, 1);
+    file = Hdf5Id(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), &H5Fclose);
+    check(file.get(), "not a whole HDF5 file");
+  }
+
+  void check(hid_t result, const std::string& what) const {
+    if (result < 0) fail_input("{}: {}: {}", path.string(), what, hdf5_error());
+  }
+
+  [[nodiscard]] Hdf5Id open(const std::string& where) const {
+    Hdf5Id object(H5Oopen(file.get(), where.c_str(), H5P_DEFAULT), &H5Oclose);
+    check(object.get(), "has no readable " + where);
+    return object;
+  }
+
+  [[nodiscard]] StoredValues describe(Hdf5Id object, Hdf5Id type, Hdf5Id space, ReadAll read_all,
+                                      const std::string& name) const {
+    check(type.get(), "the type of " + name + " is unreadable");
+    check(space.get(), "the shape of " + name + " is unreadable");
+    const hssize_t count = H5Sget_simple_extent_npoints(space.get());
+    check(count, "the shape of " + name + " is unreadable");
+    // Nothing is allocated that the file cannot hold.
+    if (static_cast<std::uintmax_t>(count) > file_bytes / H5Tget_size(type.get())) {
+      fail_input("{}: {} claims {} elements, more than the file holds; it is damaged",
+                 path.string(), name, count);
+    }
+    return {std::move(object),
+            std::move(type),
+            std::move(space),
+            read_all,
+            name,
+            static_cast<std::size_t>(count)};
+  }
+
+  [[nodiscard]] StoredValues dataset(const std::string& where) const {
+    Hdf5Id object(H5Dopen2(file.get(), where.c_str(), H5P_DEFAULT), &H5Dclose);
+    check(object.get(), "has no readable dataset " + where);
+    Hdf5Id type(H5Dget_type(object.get()), &H5Tclose);
+    Hdf5Id space(H5Dget_space(object.get()), &H5Sclose);
+    return describe(std::move(object), std::move(type), std::move(space), &read_dataset, where);
+  }
+
+  [[nodiscard]] StoredValues attribute(const std::string& where, const std::string& name) const {
+    const Hdf5Id owner = open(where);
+    Hdf5Id object(H5Aopen(owner.get(), name.c_str(), H5P_DEFAULT), &H5Aclose);
+    const std::string full = "the attribute " + name + " of " + where;
+    check(object.get(), "has not " + full);
+    Hdf5Id type(H5Aget_type(object.get()), &H5Tclose);
+    Hdf5Id space(H5Aget_space(object.get()), &H5Sclose);
+    return describe(std::move(object), std::move(type), std::move(space), &read_attribute, full);
+  }
+
+  template <class T>
+  [[nodiscard]] std::vector<T> read(const StoredValues& from, hid_t memory) const {
+    std::vector<T> values(from.count);
+    if (from.count == 0) return values;
+    check(from.read_all(from.object.get(), memory, values.data()), from.name + " is damaged");
+    return values;
+  }
+
+  [[nodiscard]] std::vector<double> read_numbers(const StoredValues& from) const {
+    const H5T_class_t kind = H5Tget_class(from.type.get());
+    if (kind != H5T_INTEGER && kind != H5T_FLOAT) {
+      fail_input("{}: {} does not hold numbers", path.string(), from.name);
+    }
+    return read<double>(from, H5T_NATIVE_DOUBLE);
+  }
+
+  [[nodiscard]] std::vector<std::string> read_strings(const StoredValues& from) const {
+    if (H5Tget_class(from.type.get()) != H5T_STRING) {
+      fail_input("{}: {} does not hold text", path.string(), from.name);
+    }
+    std::vector<std::string> texts;
+    if (H5Tis_variable_str(from.type.get()) > 0) {
+      std::vector<char*> pointers = read<char*>(from, from.type.get());
+      for (const char* text : pointers) texts.emplace_back(text == nullptr ? "" : text);
+      if (from.count > 0) {
+        H5Dvlen_reclaim(from.type.get(), from.space.get(), H5P_DEFAULT, pointers.data());
+      }
+      return texts;
+    }
+    const std::size_t bytes = H5Tget_size(from.type.get());
+    std::vector<char> cells(from.count * bytes);
+    if (!cells.empty()) {
+      check(from.read_all(from.object.get(), from.type.get(), cells.data()),
+            from.name + " is damaged");
+    }
+    for (std::size_t i = 0; i < from.count; ++i) {
+      texts.emplace_back(&cells[i * bytes], ::strnlen(&cells[i * bytes], bytes));
+    }
+    return texts;
+  }
+
+  [[nodiscard]] Shape shape_of(const StoredValues& values) const {
+    const int rank = H5Sget_simple_extent_ndims(values.space.get());
+    if (rank < 0 || rank > Shape::max_rank) {
+      fail_input("{}: {} has {} dimensions, more than {}", path.string(), values.name, rank,
+                 Shape::max_rank);
+    }
+    std::array<hsize_t, Shape::max_rank> stored{};
+    H5Sget_simple_extent_dims(values.space.get(), stored.data(), nullptr);
+    std::array<std::int64_t, Shape::max_rank> dims{};
+    std::copy(stored.begin(), stored.end(), dims.begin());
+    return Shape(std::span<const std::int64_t>(dims.data(), static_cast<std::size_t>(rank)));
+  }
+
+  std::filesystem::path path;
+  std::uintmax_t file_bytes = 0;
+  Hdf5Id file;
+};
+
+Hdf5Reader::Hdf5Reader(const std::filesystem::path& path) : impl_(std::make_unique<Impl>(path)) {}
+Hdf5Reader::~Hdf5Reader() = default;
+
+bool Hdf5Reader::has(const std::string& where) const {
+  // The library answers only for the last name of a path: every parent is asked for first.
+  std::size_t end = 0;
+  while (end != std::string::npos) {
+    end = where.find('/', end + 1);
+    const std::string part = where.substr(0, end);
+    if (part != "/" && H5Lexists(impl_->file.get(), part.c_str(), H5P_DEFAULT) <= 0) return false;
+  }
+  return true;
+}
+
+std::vector<std::string> Hdf5Reader::children(const std::string& group) const {
+  const Hdf5Id object = impl_->open(group);
+  std::vector<std::string> names;
+  impl_->check(H5Literate(object.get(), H5_INDEX_NAME, H5_ITER_INC, nullptr, &append_name, &names),
+               "cannot list " + group);
+  return names;
+}
+
+std::vector<std::string> Hdf5Reader::attributes(const std::string& group) const {
+  const Hdf5Id object = impl_->open(group);
+  std::vector<std::string> names;
+  impl_->check(H5Aiterate2(object.get(), H5_INDEX_NAME, H5_ITER_INC, nullptr,
+                           &append_attribute_name, &names),
+               "cannot list the attributes of " + group);
+  return names;
+}
+
+std::string Hdf5Reader::attribute_text(const std::string& group, const std::string& name) const {
+  const StoredValues values = impl_->attribute(group, name);
+  switch (H5Tget_class(values.type.get())) {
+    case H5T_STRING:
+      return fmt::format("{}", fmt::join(impl_->read_strings(values), ", "));
+    case H5T_FLOAT:
+      return fmt::format("{}", fmt::join(impl_->read_numbers(values), ", "));
+    case H5T_INTEGER:
+      // Not by way of double: a 64-bit seed must come back digit by digit.
+      return fmt::format("{}",
+                         fmt::join(impl_->read<std::int64_t>(values, H5T_NATIVE_INT64), ", "));
+    default:
+      fail_input("{}: {} is neither text nor number", impl_->path.string(), values.name);
+  }
+}
+
+double Hdf5Reader::attribute_number(const std::string& group, const std::string& name) const {
+  const StoredValues values = impl_->attribute(group, name);
+  const std::vector<double> numbers = impl_->read_numbers(values);
+  if (numbers.size() != 1) {
+    fail_input("{}: {} holds {} numbers, not one", impl_->path.string(), values.name,
+               numbers.size());
+  }
+  return numbers[0];
+}
+
+Tensor Hdf5Reader::tensor(const std::string& where) const {
+  const StoredValues values = impl_->dataset(where);
+  const H5T_class_t kind = H5Tget_class(values.type.get());
+  const std::size_t bytes = H5Tget_size(values.type.get());
+  const bool is_signed = kind == H5T_INTEGER && H5Tget_sign(values.type.get()) == H5T_SGN_2;
+  Tensor tensor;
+  hid_t memory = H5I_INVALID_HID;
+  if (kind == H5T_FLOAT && bytes == 4) {
+    tensor = Tensor::empty(impl_->shape_of(values), DType::f32);
+    memory = H5T_NATIVE_FLOAT;
+  } else if (is_signed && bytes == 4) {
+    tensor = Tensor::empty(impl_->shape_of(values), DType::i32);
+    memory = H5T_NATIVE_INT32;
+  } else if (kind == H5T_INTEGER && !is_signed && bytes == 1) {
+    tensor = Tensor::empty(impl_->shape_of(values), DType::u8);
+    memory = H5T_NATIVE_UINT8;
+  } else {
+    fail_input("{}: {} holds neither 32-bit floats, 32-bit integers nor bytes",
+               impl_->path.string(), where);
+  }
+  if (values.count > 0) {
+    impl_->check(read_dataset(values.object.get(), memory, tensor.raw()), where + " is damaged");
+  }
+  return tensor;
+}
+
+std::vector<double> Hdf5Reader::numbers(const std::string& where) const {
+  return impl_->read_numbers(impl_->dataset(where));
+}
+
+Shape Hdf5Reader::shape(const std::string& where) const {
+  return impl_->shape_of(impl_->dataset(where));
+}
+
+std::vector<std::string> Hdf5Reader::strings(const std::string& where) const {
+  return impl_->read_strings(impl_->dataset(where));
+}
+
+}  // namespace weft

@@ -1,0 +1,222 @@
+// Receives denoised latents in pieces, hands 8-bit frames to rank 0's sink in order.
+//
+// Exact decoding: latent-frame chunk i belongs to rank i % ranks. The ranks run as a pipeline:
+// layer histories travel from the rank of chunk i to the rank of chunk i + 1 (RingHistory), so
+// every frame is computed with exactly the inputs it has on one rank, in calls of the same shapes.
+#include <algorithm>
+#include <deque>
+#include <optional>
+
+#include "weft/comm/exchange.h"
+#include "weft/parallel/ring_history.h"
+
+#include "stages.h"
+
+namespace weft {
+namespace {
+
+/// Denoised latents [C, piece box] of this rank's pieces, by piece index.
+std::map<int, Tensor> gather_pieces(RenderContext& context, const Clip& clip,
+                                    const RenderPlan& plan, const WindowLatents& latents) {
+  ScopedStage stage(context.profile, Stage::exchange);
+  std::map<int, Tensor> pieces;
+  for (std::size_t p = 0; p < plan.pieces.size(); ++p) {
+    if (plan.piece_owner[p] != context.comm.rank()) continue;
+    const auto& axis = plan.pieces[p].axis;
+    pieces[static_cast<int>(p)] =
+        Tensor::empty({clip.channels, axis[0].size(), axis[1].size(), axis[2].size()});
+  }
+  auto moving = start_exchange(
+      context.comm, plan.gather, clip.channels,
+      [&](int w) {
+        return BoxTensor{plan.windows.windows[static_cast<std::size_t>(w)].box,
+                         on_host(latents.at(w))};
+      },
+      tag_gather);
+  moving.finish([&](const Transfer& t, const Tensor& packed) {
+    unpack_box(packed, t.box,
+               {plan.pieces[static_cast<std::size_t>(t.to_item)], pieces.at(t.to_item)});
+    stage.add_bytes(static_cast<std::int64_t>(packed.bytes()));
+  });
+  return pieces;
+}
+
+std::int64_t frames_of(const ModelFolder& model, const Box& piece) {
+  const Range& frames = piece.frames();
+  return frames.begin == 0 ? 1 + (frames.size() - 1) * model.time_factor()
+                           : frames.size() * model.time_factor();
+}
+
+Tensor to_pixels(Ops& ops, const Tensor& video) {
+  Tensor pixels = Tensor::empty(video.shape(), DType::u8, ops.device());
+  ops.to_u8(video, pixels);
+  return on_host(pixels);
+}
+
+/// Sends pieces to rank 0 without running ahead of it: a synchronous send is not done before rank 0
+/// takes it, and at most two are kept.
+class PieceSender {
+ public:
+  explicit PieceSender(RenderContext& context) : context_(context) {}
+  void send(const Tensor& piece, int tag) {
+    while (under_way_.size() >= 2) retire();
+    under_way_.emplace_back(
+        piece, context_.comm.start_synchronous_send({piece.raw(), piece.bytes()}, 0, tag));
+  }
+  void finish() {
+    while (!under_way_.empty()) retire();
+  }
+
+ private:
+  void retire() {
+    const ScopedStage stage(context_.profile, Stage::wait);
+    under_way_.front().second.wait();
+    under_way_.pop_front();
+  }
+  RenderContext& context_;
+  std::deque<std::pair<Tensor, Communicator::Pending>> under_way_;
+};
+
+Tensor receive_piece(RenderContext& context, const Shape& shape, DType dtype, int from) {
+  ScopedStage stage(context.profile, Stage::gather);
+  Tensor piece = Tensor::empty(shape, dtype);
+  context.comm.receive({piece.raw(), piece.bytes()}, from, tag_frames);
+  stage.add_bytes(static_cast<std::int64_t>(piece.bytes()));
+  return piece;
+}
+
+void decode_exact(RenderContext& context, const ModelFolder& model, const Clip& clip,
+                  const RenderPlan& plan, std::map<int, Tensor>& pieces, const VaeDecoder& decoder,
+                  RingHistory& history, FrameSink* sink) {
+  const int rank = context.comm.rank();
+  const int count = static_cast<int>(plan.pieces.size());
+  PieceSender sender(context);
+
+  int delivered = 0;  // pieces that rank 0's sink has
+  const auto deliver = [&](const Tensor& frames) {
+    const ScopedStage stage(context.profile, Stage::wait);
+    sink->push(frames);
+    context.progress.advance(frames.dim(0));
+    ++delivered;
+  };
+  // Pieces of other ranks, up to `end`, in order.
+  const auto receive_until = [&](int end) {
+    while (delivered < end) {
+      const auto& piece = plan.pieces[static_cast<std::size_t>(delivered)];
+      deliver(receive_piece(context, {frames_of(model, piece), clip.height, clip.width, 3},
+                            DType::u8, plan.piece_owner[static_cast<std::size_t>(delivered)]));
+    }
+  };
+
+  for (auto& [p, latents] : pieces) {
+    const ScopedContext doing(fmt::format("decoding chunk {} of {}", p, count));
+    Tensor frames;
+    {
+      const ScopedStage stage(context.profile, Stage::decode);
+      history.begin_chunk(p);
+      const auto position = p == 0 ? ChunkPosition::first : ChunkPosition::later;
+      frames = to_pixels(
+          context.ops,
+          decoder.decode(context.ops, on_device(latents, context.ops.device()), position, history));
+      latents = {};
+    }
+    if (rank == 0) {
+      receive_until(p);
+      deliver(frames);
+    } else {
+      sender.send(frames, tag_frames);
+    }
+  }
+  if (rank == 0) receive_until(count);
+  sender.finish();
+}
+
+/// Blends the tiles of one chunk of frames: sum over tiles, in tile order, of the partition of
+/// unity's weights times the tile.
+void decode_tiles(RenderContext& context, const ModelFolder& model, const Clip& clip,
+                  const RenderPlan& plan, std::map<int, Tensor>& pieces, const VaeDecoder& decoder,
+                  FrameSink* sink) {
+  const int rank = context.comm.rank();
+  const std::size_t columns = plan.tiles[1].ranges.size();
+  std::map<int, LocalHistory> histories;
+  PieceSender sender(context);
+  for (const Range& chunk : decode_chunks(clip.latents.frames().size(), 1)) {
+    const auto position = chunk.begin == 0 ? ChunkPosition::first : ChunkPosition::later;
+    const std::int64_t frames = chunk.begin == 0 ? 1 : chunk.size() * model.time_factor();
+    std::map<int, Tensor> mine;  // [frames, tile rows, tile cols, 3]
+    for (const auto& [p, latents] : pieces) {
+      const ScopedStage stage(context.profile, Stage::decode);
+      Box box = plan.pieces[static_cast<std::size_t>(p)];
+      const BoxTensor whole_tile{box, latents};
+      box.axis[0] = chunk;
+      const Tensor z = on_device(pack_box(whole_tile, box), context.ops.device());
+      mine[p] = on_host(decoder.decode(context.ops, z, position, histories[p]));
+    }
+    if (rank != 0) {
+      for (const auto& [p, tile] : mine) sender.send(tile, tag_frames);
+      continue;
+    }
+    Tensor sum = Tensor::zeros({frames, clip.height, clip.width, 3});
+    for (std::size_t p = 0; p < plan.pieces.size(); ++p) {
+      const Range& y = plan.tiles[0].ranges[p / columns];
+      const Range& x = plan.tiles[1].ranges[p % columns];
+      const auto& weight_y = plan.tiles[0].weights[p / columns];
+      const auto& weight_x = plan.tiles[1].weights[p % columns];
+      const int owner = plan.piece_owner[p];
+      const Tensor tile =
+          owner == 0 ? mine.at(static_cast<int>(p))
+                     : receive_piece(context, {frames, y.size(), x.size(), 3}, DType::f32, owner);
+      const ScopedStage stage(context.profile, Stage::blend);
+      for (std::int64_t f = 0; f < frames; ++f) {
+        for (std::int64_t r = 0; r < y.size(); ++r) {
+          const float* from = tile.data<float>() + (f * y.size() + r) * x.size() * 3;
+          float* to =
+              sum.data<float>() + ((f * clip.height + y.begin + r) * clip.width + x.begin) * 3;
+          for (std::int64_t c = 0; c < x.size() * 3; ++c) {
+            // Clamped before blending, as each tile is a picture of its own.
+            to[c] += weight_y[static_cast<std::size_t>(r)] *
+                     weight_x[static_cast<std::size_t>(c / 3)] * std::clamp(from[c], -1.0F, 1.0F);
+          }
+        }
+      }
+    }
+    Tensor pixels = Tensor::empty(sum.shape(), DType::u8);
+    {
+      const ScopedStage stage(context.profile, Stage::blend);
+      pixels = to_pixels(context.ops, on_device(sum, context.ops.device()));
+    }
+    const ScopedStage stage(context.profile, Stage::wait);
+    sink->push(pixels);
+    context.progress.advance(frames);
+  }
+  sender.finish();
+}
+
+}  // namespace
+
+void decode(RenderContext& context, const ModelFolder& model, const Clip& clip,
+            const RenderPlan& plan, const WindowLatents& latents, FrameSink* sink) {
+  std::map<int, Tensor> pieces = gather_pieces(context, clip, plan, latents);
+  const bool idle = pieces.empty() && context.comm.rank() != 0;  // more ranks than work
+  std::optional<VaeDecoder> decoder;
+  if (!idle) {
+    const ScopedStage loading(context.profile, Stage::load);
+    decoder.emplace(model.load_decoder(context.ops.device()));
+  }
+  context.progress.begin(Stage::decode, clip.frames, "frames");
+  if (clip.decode == DecodeKind::exact) {
+    std::vector<bool> skips_first;
+    for (int layer = 0; decoder && layer < decoder->history_layers(); ++layer) {
+      skips_first.push_back(decoder->skips_first(layer));
+    }
+    // Made on every rank, also an idle one: it splits off a communicator of its own.
+    RingHistory history(context.comm, skips_first, static_cast<int>(plan.pieces.size()));
+    if (!idle) decode_exact(context, model, clip, plan, pieces, *decoder, history, sink);
+    history.finish();
+  } else if (!idle) {
+    decode_tiles(context, model, clip, plan, pieces, *decoder, sink);
+  }
+  context.progress.end();
+}
+
+}  // namespace weft

@@ -1,0 +1,167 @@
+// Receives prompt embeddings, hands this rank's windows of denoised latents to the decode stage.
+#include <cmath>
+#include <optional>
+
+#include "weft/base/log.h"
+#include "weft/base/rng.h"
+#include "weft/diffusion/denoiser.h"
+#include "weft/diffusion/solver.h"
+#include "weft/parallel/windows.h"
+
+#include "stages.h"
+
+namespace weft {
+namespace {
+
+/// Unit noise of the whole volume [C, T, H, W]; element i depends on the seed and i alone.
+Tensor draw_noise(const Clip& clip) {
+  const Shape shape{clip.channels, clip.latents.frames().size(), clip.latents.rows().size(),
+                    clip.latents.cols().size()};
+  if (clip.noise == NoiseKind::torch)
+    return Tensor::from(torch_randn(clip.seed, shape.numel()), shape);
+  Tensor noise = Tensor::empty(shape);
+  philox_randn(clip.seed, 0, noise.span());
+  return noise;
+}
+
+/// The expert at work on this rank. Timesteps fall, so an expert that has been left is never needed
+/// again: only one is held at a time.
+class ExpertInUse {
+ public:
+  ExpertInUse(RenderContext& context, const ModelFolder& model, const Clip& clip,
+              const PromptEmbeds& prompts)
+      : context_(context), model_(model), clip_(clip), prompts_(prompts) {}
+
+  Denoiser& at(double timestep) {
+    const int wanted = expert_at(timestep, model_.two_experts ? 2 : 1, clip_.boundary);
+    if (wanted != index_) load(wanted);
+    return *denoiser_;
+  }
+
+ private:
+  void load(int wanted) {
+    const std::string component = wanted == 0 ? "transformer" : "transformer_2";
+    const ScopedContext doing("loading " + component);
+    denoiser_.reset();
+    transformer_.reset();  // before the next one comes in
+    {
+      const ScopedStage stage(context_.profile, Stage::load);
+      transformer_.emplace(model_.load_transformer(component, context_.ops.device()));
+    }
+    Expert expert{
+        .transformer = &*transformer_,
+        .cond = transformer_->prepare_text(context_.ops, prompts_.cond, clip_.text_length),
+        .uncond = {},
+        .guidance_scale = wanted == 0 ? clip_.guidance_scale : clip_.guidance_scale_2};
+    if (prompts_.uncond.defined()) {
+      expert.uncond = transformer_->prepare_text(context_.ops, prompts_.uncond, clip_.text_length);
+    }
+    denoiser_.emplace(std::move(expert));
+    index_ = wanted;
+  }
+
+  RenderContext& context_;
+  const ModelFolder& model_;
+  const Clip& clip_;
+  const PromptEmbeds& prompts_;
+  int index_ = -1;
+  std::optional<WanTransformer> transformer_;
+  std::optional<Denoiser> denoiser_;
+};
+
+/// The part of the given first frame [C, 1, rows, cols] that lies in a window, written over the
+/// window's latent frame 0.
+void put_first_frame(const Tensor& first_frame, const Clip& clip, const Box& window,
+                     const Tensor& latents) {
+  Box frame = clip.latents;
+  frame.axis[0] = {0, 1};
+  Box part = window;
+  part.axis[0] = {0, 1};
+  unpack_box(pack_box({frame, first_frame}, part), part, {window, latents});
+}
+
+void check_finite(const Tensor& latents, int window, int step) {
+  for (const float value : latents.span()) {
+    if (!std::isfinite(value)) {
+      fail(
+          "window {} has a value that is not finite after step {}: the weights are damaged, or "
+          "guidance-scale or flow-shift is far out of range",
+          window, step + 1);
+    }
+  }
+}
+
+}  // namespace
+
+WindowLatents denoise(RenderContext& context, const ModelFolder& model, const Clip& clip,
+                      const RenderPlan& plan, const PromptEmbeds& prompts,
+                      const Tensor& first_frame) {
+  const WindowExchange exchange(context.comm, plan.windows, plan.owner, clip.channels);
+  const std::vector<int>& mine = exchange.mine();
+  const auto ops = context.ops.device() == DeviceKind::cpu ? nullptr : make_cpu_ops(1);
+  Ops& blend_ops = ops ? *ops : context.ops;
+
+  std::vector<Tensor> latents;  // [C, window box], one per window of mine, on the host
+  {
+    const ScopedStage stage(context.profile, Stage::exchange);
+    latents = exchange.scatter(context.comm.rank() == 0 ? draw_noise(clip) : Tensor());
+  }
+  const Schedule schedule =
+      make_schedule(clip.sampler, clip.steps, clip.flow_shift, model.scheduler.train_steps);
+  std::vector<std::unique_ptr<Solver>> solvers;
+  for (std::size_t i = 0; i < mine.size(); ++i) {
+    solvers.push_back(make_solver(clip.sampler, schedule));
+  }
+  const auto box_of = [&](std::size_t i) -> const Box& {
+    return plan.windows.windows[static_cast<std::size_t>(mine[i])].box;
+  };
+  const auto has_given_frame = [&](std::size_t i) {
+    return first_frame.defined() && box_of(i).frames().begin == 0;
+  };
+
+  ExpertInUse expert(context, model, clip, prompts);
+  LocalAttention attention;
+  context.progress.begin(Stage::denoise, clip.steps, "steps");
+  for (int step = 0; step < clip.steps; ++step) {
+    const double timestep = schedule.timesteps[static_cast<std::size_t>(step)];
+    std::vector<Tensor> velocities;
+    {
+      const ScopedStage stage(context.profile, Stage::denoise);
+      for (std::size_t i = 0; i < mine.size(); ++i) {
+        const ScopedContext doing(fmt::format("window {}, step {}", mine[i], step + 1));
+        Tensor input = latents[i];
+        if (has_given_frame(i)) {
+          input = latents[i].clone();
+          put_first_frame(first_frame, clip, box_of(i), input);
+        }
+        const auto first = has_given_frame(i) ? FirstFrame::given : FirstFrame::noise;
+        velocities.push_back(on_host(expert.at(timestep).velocity(
+            context.ops, on_device(input, context.ops.device()), timestep, first, attention)));
+      }
+    }
+    {
+      ScopedStage stage(context.profile, Stage::exchange);
+      const std::int64_t before = exchange.comm().bytes_sent();
+      velocities = exchange.start(std::move(velocities)).finish(blend_ops);
+      stage.add_bytes(exchange.comm().bytes_sent() - before);
+    }
+    {
+      const ScopedStage stage(context.profile, Stage::denoise);
+      for (std::size_t i = 0; i < mine.size(); ++i) {
+        solvers[i]->step(blend_ops, step, velocities[i], latents[i]);
+        check_finite(latents[i], mine[i], step);
+      }
+    }
+    context.progress.advance(1);
+  }
+  context.progress.end();
+
+  WindowLatents done;
+  for (std::size_t i = 0; i < mine.size(); ++i) {
+    if (has_given_frame(i)) put_first_frame(first_frame, clip, box_of(i), latents[i]);
+    done[mine[i]] = latents[i];
+  }
+  return done;
+}
+
+}  // namespace weft

@@ -1,0 +1,256 @@
+#include "weft/render/plan.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace weft {
+namespace {
+
+// Decode tiles of the reference's tiled autoencoder (spec 6.5): 256 pixels, 64 of them shared.
+constexpr std::int64_t tile_pixels = 256;
+constexpr std::int64_t tile_overlap = 64;
+
+TransformerSize size_of(const TransformerConfig& c) {
+  return {.dim = c.dim(),
+          .ffn = c.ffn_dim,
+          .layers = c.layers,
+          .heads = c.heads,
+          .in_channels = c.in_channels,
+          .out_channels = c.out_channels,
+          .text_dim = c.text_dim,
+          .freq_dim = c.freq_dim};
+}
+
+VaeSize size_of(const VaeConfig& c) {
+  return {.base_dim = c.base_dim,
+          .decoder_base_dim = c.decoder_base_dim,
+          .z_dim = c.z_dim,
+          .dim_mult = c.dim_mult,
+          .num_res_blocks = c.num_res_blocks,
+          .temporal_downsample = c.temporal_downsample,
+          .is_residual = c.is_residual,
+          .in_channels = c.in_channels,
+          .out_channels = c.out_channels};
+}
+
+TextEncoderSize size_of(const TextConfig& c) {
+  return {.dim = c.d_model,
+          .inner = c.num_heads * c.d_kv,
+          .ffn = c.d_ff,
+          .layers = c.num_layers,
+          .heads = c.num_heads,
+          .vocabulary = c.vocab_size,
+          .buckets = c.buckets};
+}
+
+AxisWindows tile_axis(std::int64_t pixels, std::int64_t align) {
+  const std::int64_t size = std::max(align, tile_pixels / align * align);
+  const std::int64_t overlap = std::min(size - align, tile_overlap / align * align);
+  return cover_axis(pixels, size, overlap, align);
+}
+
+}  // namespace
+
+std::vector<int> RenderPlan::windows_of(int rank) const {
+  std::vector<int> mine;
+  for (std::size_t w = 0; w < owner.size(); ++w) {
+    if (owner[w] == rank) mine.push_back(static_cast<int>(w));
+  }
+  return mine;
+}
+
+RenderPlan make_render_plan(const Clip& clip, const ModelFolder& model, int ranks) {
+  RenderPlan plan;
+  plan.ranks = ranks;
+  plan.windows = make_window_plan(clip.latents, clip.window);
+  std::vector<double> cost;
+  const TransformerSize size = size_of(model.transformer);
+  for (const auto& window : plan.windows.windows) {
+    cost.push_back(transformer_flops(size, tokens_of(window.box), clip.text_length).total());
+  }
+  plan.owner = assign_windows(cost, ranks);
+  if (clip.decode == DecodeKind::exact) {
+    for (const Range& frames : decode_chunks(clip.latents.frames().size(), 1)) {
+      Box piece = clip.latents;
+      piece.axis[0] = frames;
+      plan.pieces.push_back(piece);
+    }
+  } else {
+    const std::int64_t s = model.space_factor();
+    plan.tiles = {tile_axis(clip.height, s), tile_axis(clip.width, s)};
+    for (const Range& y : plan.tiles[0].ranges) {
+      for (const Range& x : plan.tiles[1].ranges) {
+        plan.pieces.push_back({{clip.latents.frames(), Range{y.begin / s, y.end / s},
+                                Range{x.begin / s, x.end / s}}});
+      }
+    }
+  }
+  plan.piece_owner = assign_chunks(plan.pieces.size(), ranks);
+  plan.scatter = scatter_plan(plan.windows, plan.owner);
+  plan.overlap = overlap_plan(plan.windows, plan.owner);
+  plan.gather =
+      gather_plan(plan.windows, plan.owner, std::span<const Box>(plan.pieces), plan.piece_owner);
+  return plan;
+}
+
+PlanFigures plan_figures(const RenderPlan& plan, const Clip& clip, const ModelFolder& model) {
+  const TransformerSize transformer = size_of(model.transformer);
+  const VaeSize vae = size_of(model.vae);
+  const auto ranks = static_cast<std::size_t>(plan.ranks);
+  const double branches = clip.guided() ? 2 : 1;
+  PlanFigures f;
+  f.flops_of_rank.assign(ranks, 0);
+  f.flops_text = branches * text_encoder_flops(size_of(model.text), clip.text_length);
+  f.flops_of_rank[0] += f.flops_text;
+  std::vector<double> latents_of_rank(ranks, 0);
+  std::vector<std::int64_t> largest_tokens(ranks, 0);
+  for (std::size_t w = 0; w < plan.owner.size(); ++w) {
+    const Box& box = plan.windows.windows[w].box;
+    const double forward = transformer_flops(transformer, tokens_of(box), clip.text_length).total();
+    const auto rank = static_cast<std::size_t>(plan.owner[w]);
+    f.flops_forward += forward;
+    f.flops_of_rank[rank] += forward * branches * clip.steps;
+    latents_of_rank[rank] += static_cast<double>(box.cells() * clip.channels) * 4 * 6;
+    largest_tokens[rank] = std::max(largest_tokens[rank], tokens_of(box));
+  }
+  f.flops_denoise = f.flops_forward * branches * clip.steps;
+  f.flops_decode = 0;
+  std::vector<bool> decodes(ranks, false);
+  if (clip.decode == DecodeKind::exact) {
+    f.flops_decode = vae_decode_cost(vae, clip.latents).flops;
+    const double share = f.flops_decode / static_cast<double>(plan.pieces.size());
+    for (const int rank : plan.piece_owner) {
+      f.flops_of_rank[static_cast<std::size_t>(rank)] += share;
+      decodes[static_cast<std::size_t>(rank)] = true;
+    }
+  } else {
+    for (std::size_t p = 0; p < plan.pieces.size(); ++p) {
+      const double flops = vae_decode_cost(vae, plan.pieces[p]).flops;
+      f.flops_decode += flops;
+      f.flops_of_rank[static_cast<std::size_t>(plan.piece_owner[p])] += flops;
+      decodes[static_cast<std::size_t>(plan.piece_owner[p])] = true;
+    }
+  }
+
+  f.traffic_of_rank = traffic(plan.overlap, clip.channels, plan.ranks);
+  for (RankTraffic& t : f.traffic_of_rank) {
+    t.sent *= clip.steps;
+    t.received *= clip.steps;
+  }
+  for (const TransferPlan* once : {&plan.scatter, &plan.gather}) {
+    const auto moved = traffic(*once, clip.channels, plan.ranks);
+    for (std::size_t r = 0; r < ranks; ++r) {
+      f.traffic_of_rank[r].sent += moved[r].sent;
+      f.traffic_of_rank[r].received += moved[r].received;
+    }
+  }
+
+  // float32 on the CPU. The text encoder is freed before the transformer comes in.
+  const double text_bytes = 4.0 * static_cast<double>(text_encoder_parameters(size_of(model.text)));
+  const double net_bytes = 4.0 * static_cast<double>(transformer_parameters(transformer));
+  const Box one_frame{{Range{0, 1}, clip.latents.rows(), clip.latents.cols()}};
+  const double vae_bytes = 4.0 * static_cast<double>(vae_decode_cost(vae, one_frame).parameters);
+  // The widest layers of one chunk: input with its two history frames, output, and one more.
+  const double chunk_bytes = 4.0 * static_cast<double>(clip.width * clip.height) *
+                             static_cast<double>(model.vae.decoder_base_dim) * 14 /
+                             static_cast<double>(model.vae.patch * model.vae.patch);
+  for (std::size_t r = 0; r < ranks; ++r) {
+    const double activations = static_cast<double>(largest_tokens[r]) * 4 *
+                               static_cast<double>(6 * transformer.dim + transformer.ffn);
+    const double denoise = largest_tokens[r] > 0 ? net_bytes + activations + latents_of_rank[r] : 0;
+    const double decode = decodes[r] ? vae_bytes + chunk_bytes : 0;
+    f.memory_of_rank.push_back(std::max({r == 0 ? text_bytes : 0.0, denoise, decode}));
+  }
+  // 100 GFLOP/s and 10 GB/s per rank: only their ratio matters for the speed-up.
+  f.speedup = predicted_speedup(f.flops_of_rank, f.traffic_of_rank, {1e11, 1e10});
+  return f;
+}
+
+namespace {
+
+std::string flops_text(double flops) {
+  const char* units[] = {"GFLOP", "TFLOP", "PFLOP"};
+  double value = flops / 1e9;
+  int unit = 0;
+  while (value >= 1000 && unit < 2) {
+    value /= 1000;
+    ++unit;
+  }
+  return fmt::format("{:.2f} {}", value, units[unit]);
+}
+
+std::string bytes_text(double bytes) {
+  return bytes >= 1e9 ? fmt::format("{:.2f} GB", bytes / 1e9)
+                      : fmt::format("{:.2f} MB", bytes / 1e6);
+}
+
+/// "0 2 5" or "0-3", shortened after a few.
+std::string list_text(const std::vector<int>& values) {
+  if (values.empty()) return "none";
+  std::string text;
+  for (std::size_t i = 0; i < values.size();) {
+    std::size_t j = i;
+    while (j + 1 < values.size() && values[j + 1] == values[j] + 1) ++j;
+    text += (text.empty() ? "" : " ") +
+            (j > i ? fmt::format("{}-{}", values[i], values[j]) : fmt::format("{}", values[i]));
+    i = j + 1;
+    if (text.size() > 40 && i < values.size()) return text + " ...";
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string describe(const RenderPlan& plan, const Clip& clip, const ModelFolder& model) {
+  const PlanFigures f = plan_figures(plan, clip, model);
+  const auto& size = clip.window.size;
+  const auto& axes = plan.windows.axes;
+  std::string out;
+  out +=
+      fmt::format("clip     {} x {} pixels, {} frames at {:g} fps ({:.1f} s)\n", clip.width,
+                  clip.height, clip.frames, clip.fps, static_cast<double>(clip.frames) / clip.fps);
+  out += fmt::format("model    {}: {} layers, {} heads x {}, {:.2f} B parameters{}\n", model.name,
+                     model.transformer.layers, model.transformer.heads, model.transformer.head_dim,
+                     static_cast<double>(transformer_parameters(size_of(model.transformer))) / 1e9,
+                     model.two_experts ? ", two experts" : "");
+  out += fmt::format("latents  {} channels, {} frames x {} rows x {} columns, {} tokens\n",
+                     clip.channels, clip.latents.frames().size(), clip.latents.rows().size(),
+                     clip.latents.cols().size(), tokens_of(clip.latents));
+  out += fmt::format("windows  {} ({} x {} x {} of {} x {} x {} cells, overlap {} x {} x {})\n",
+                     plan.windows.windows.size(), axes[0].ranges.size(), axes[1].ranges.size(),
+                     axes[2].ranges.size(), size[0], size[1], size[2], clip.window.overlap[0],
+                     clip.window.overlap[1], clip.window.overlap[2]);
+  out += fmt::format("decode   {} {}\n", plan.pieces.size(),
+                     clip.decode == DecodeKind::exact
+                         ? "chunks of latent frames, dealt to the ranks in turn (exact)"
+                         : "tiles of 256 x 256 pixels, blended");
+  out +=
+      fmt::format("work     text {}, forward {} x {} steps x {} branches = {}, decode {}\n",
+                  flops_text(f.flops_text), flops_text(f.flops_forward), clip.steps,
+                  clip.guided() ? 2 : 1, flops_text(f.flops_denoise), flops_text(f.flops_decode));
+  out +=
+      "\n rank  windows                 pieces        work            sent      received        "
+      "memory\n";
+  constexpr int shown = 64;
+  for (int r = 0; r < std::min(plan.ranks, shown); ++r) {
+    const auto at = static_cast<std::size_t>(r);
+    std::vector<int> pieces;
+    for (std::size_t p = 0; p < plan.piece_owner.size(); ++p) {
+      if (plan.piece_owner[p] == r) pieces.push_back(static_cast<int>(p));
+    }
+    const auto mine = plan.windows_of(r);
+    out += fmt::format("{:>5}  {:<22}  {:>6}  {:>13}  {:>12}  {:>12}  {:>12}{}\n", r,
+                       list_text(mine), pieces.size(), flops_text(f.flops_of_rank[at]),
+                       bytes_text(static_cast<double>(f.traffic_of_rank[at].sent)),
+                       bytes_text(static_cast<double>(f.traffic_of_rank[at].received)),
+                       bytes_text(f.memory_of_rank[at]),
+                       mine.empty() && pieces.empty() ? "  idle" : "");
+  }
+  if (plan.ranks > shown) out += fmt::format("  ... {} more ranks\n", plan.ranks - shown);
+  out += fmt::format(
+      "\npredicted speed-up on {} rank{}: {:.2f} against one rank with the same windows\n",
+      plan.ranks, plan.ranks == 1 ? "" : "s", f.speedup);
+  return out;
+}
+
+}  // namespace weft

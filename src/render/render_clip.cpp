@@ -1,0 +1,13 @@
+#include "stages.h"
+
+namespace weft {
+
+void render_clip(RenderContext& context, const ModelFolder& model, const Clip& clip,
+                 const RenderPlan& plan, const Image* image, FrameSink* sink) {
+  const PromptEmbeds prompts = encode_prompts(context, model, clip);
+  const Tensor first_frame = encode_first_frame(context, model, clip, image);
+  WindowLatents latents = denoise(context, model, clip, plan, prompts, first_frame);
+  decode(context, model, clip, plan, latents, sink);
+}
+
+}  // namespace weft

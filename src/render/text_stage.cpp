@@ -1,0 +1,95 @@
+// Receives prompts, hands their embeddings to every rank.
+#include "weft/base/log.h"
+
+#include "stages.h"
+
+namespace weft {
+namespace {
+
+Tensor encode_one(Ops& ops, const TextEncoder& encoder, const Tokenizer& tokenizer,
+                  const Clip& clip, const std::string& prompt, const char* which) {
+  int cut = 0;
+  const auto ids = tokenizer.encode(clean_prompt(prompt, clip.cleaning),
+                                    static_cast<int>(clip.text_length), &cut);
+  if (cut > 0) {
+    log_warn("the {} is longer than {} tokens: its last {} do not count", which, clip.text_length,
+             cut);
+  }
+  return encoder.encode(ops, ids);
+}
+
+/// Rank 0's tensor [n, dim] to every rank; n travels first.
+Tensor share(const RenderContext& context, const Tensor& mine, std::int64_t dim) {
+  std::int64_t n = mine.defined() ? mine.dim(0) : 0;
+  context.comm.broadcast(std::as_writable_bytes(std::span(&n, 1)), 0);
+  if (n == 0) return {};
+  Tensor host = Tensor::empty({n, dim});
+  if (mine.defined()) copy(mine, host);
+  context.comm.broadcast(std::as_writable_bytes(host.span()), 0);
+  return on_device(host, context.ops.device());
+}
+
+}  // namespace
+
+PromptEmbeds encode_prompts(RenderContext& context, const ModelFolder& model, const Clip& clip) {
+  PromptEmbeds made;
+  if (context.comm.rank() == 0) {
+    const ScopedContext doing("encoding the prompt");
+    const auto encoder = [&] {
+      const ScopedStage loading(context.profile, Stage::load);
+      return model.load_text_encoder(context.ops.device());
+    }();
+    const ScopedStage stage(context.profile, Stage::encode_text);
+    const Tokenizer tokenizer(model.path / "tokenizer");
+    made.cond = encode_one(context.ops, encoder, tokenizer, clip, clip.prompt, "prompt");
+    if (clip.guided()) {
+      made.uncond = encode_one(context.ops, encoder, tokenizer, clip, clip.negative_prompt,
+                               "negative prompt");
+    }
+  }
+  // Ranks without the text encoder wait here; their own loading comes after.
+  const ScopedStage stage(context.profile,
+                          context.comm.rank() == 0 ? Stage::encode_text : Stage::wait);
+  return {share(context, made.cond, model.text.d_model),
+          share(context, made.uncond, model.text.d_model)};
+}
+
+Tensor encode_first_frame(RenderContext& context, const ModelFolder& model, const Clip& clip,
+                          const Image* image) {
+  if (!clip.has_image) return {};
+  const std::int64_t rows = clip.latents.rows().size();
+  const std::int64_t cols = clip.latents.cols().size();
+  Tensor latent = Tensor::empty({clip.channels, 1, rows, cols});
+  if (context.comm.rank() == 0) {
+    const ScopedContext doing("encoding the image");
+    WEFT_ASSERT(image != nullptr, "the clip has an image, rank 0 does not");
+    const auto encoder = [&] {
+      const ScopedStage loading(context.profile, Stage::load);
+      return model.load_encoder(context.ops.device());
+    }();
+    const ScopedStage stage(context.profile, Stage::encode_image);
+    // As the pipeline does: resized straight to the clip's size, no crop; 8 bits to [-1, 1].
+    const Image fitted = resize_lanczos(*image, clip.width, clip.height);
+    Tensor frame = Tensor::empty({1, clip.height, clip.width, 3});
+    for (std::size_t i = 0; i < fitted.rgb.size(); ++i) {
+      frame.span()[i] = 2 * (static_cast<float>(fitted.rgb[i]) / 255.0F) - 1;
+    }
+    const Posterior posterior =
+        encode_clip(context.ops, encoder, model.vae, on_device(frame, context.ops.device()));
+    copy(posterior.mean, latent);
+    const std::int64_t cells = rows * cols;
+    for (std::int64_t c = 0; c < clip.channels; ++c) {
+      const float mean = model.vae.latents_mean[static_cast<std::size_t>(c)];
+      const float std = model.vae.latents_std[static_cast<std::size_t>(c)];
+      for (float& value : latent.span().subspan(static_cast<std::size_t>(c * cells),
+                                                static_cast<std::size_t>(cells))) {
+        value = (value - mean) / std;
+      }
+    }
+  }
+  const ScopedStage stage(context.profile, Stage::wait);
+  context.comm.broadcast(std::as_writable_bytes(latent.span()), 0);
+  return latent;
+}
+
+}  // namespace weft

@@ -1,0 +1,69 @@
+#include "output_paths.h"
+
+#include <unistd.h>
+
+namespace weft {
+namespace fs = std::filesystem;
+namespace {
+
+/// The output with its extension replaced; a numbered sequence gives the bare name.
+fs::path beside(const fs::path& output, const std::string& ending) {
+  const std::string stem = output.stem().string();
+  const bool numbered = stem.find('%') != std::string::npos;
+  return output.parent_path() / (numbered ? ending.substr(1) : stem + ending);
+}
+
+}  // namespace
+
+VideoOptions video_options(const Job& job, const Clip& clip, const ModelFolder& model) {
+  VideoOptions options{.width = clip.width,
+                       .height = clip.height,
+                       .fps = clip.fps,
+                       .codec = job.codec,
+                       .crf = job.crf,
+                       .preset = job.preset,
+                       .pix_fmt = job.pix_fmt,
+                       .metadata = {}};
+  if (!job.metadata) return options;
+  options.metadata = {
+      {"title", job.prompt},
+      {"comment",
+       fmt::format("AI-generated with weft {} and {}: seed {}, {} steps of {}, guidance {:g}, "
+                   "shift {:g}",
+                   WEFT_VERSION, model.name, job.seed, clip.steps, job.sampler, clip.guidance_scale,
+                   clip.flow_shift)},
+      {"ai_generated", "AI-generated"},
+      {"weft_version", WEFT_VERSION},
+      {"weft_model", model.name},
+      {"weft_prompt", job.prompt},
+      {"weft_negative_prompt", job.negative_prompt},
+      {"weft_seed", std::to_string(job.seed)},
+      {"weft_steps", std::to_string(clip.steps)},
+      {"weft_size", fmt::format("{}x{}x{}", clip.width, clip.height, clip.frames)},
+  };
+  return options;
+}
+
+fs::path sheet_path(const Job& job) { return beside(job.output, ".sheet.png"); }
+
+fs::path record_path(const Job& job) {
+  if (job.record == "none") return {};
+  return job.record.empty() ? beside(job.output, ".record.h5") : job.record;
+}
+
+void check_side_files(const Job& job, Problems& problems) {
+  const fs::path record = record_path(job);
+  if (record.empty() || job.record.empty()) return;  // beside the clip: checked with it
+  const fs::path folder = record.has_parent_path() ? record.parent_path() : ".";
+  std::error_code ignored;
+  if (!fs::is_directory(folder, ignored)) {
+    problems.add("record: {}: there is no folder {}; make it first", record.string(),
+                 folder.string());
+  } else if (access(folder.c_str(), W_OK) != 0) {
+    problems.add("record: {}: the folder {} cannot be written", record.string(), folder.string());
+  } else if (fs::is_directory(record, ignored)) {
+    problems.add("record: {} is a folder; name a file", record.string());
+  }
+}
+
+}  // namespace weft

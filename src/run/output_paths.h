@@ -1,0 +1,22 @@
+#pragma once
+// Where a job's files go and how its clip is encoded.
+
+#include <filesystem>
+
+#include "weft/io/video_encoder.h"
+#include "weft/render/clip.h"
+#include "weft/run/job.h"
+
+namespace weft {
+
+VideoOptions video_options(const Job& job, const Clip& clip, const ModelFolder& model);
+
+/// out/clip.mp4 -> out/clip.sheet.png; out/%05d.png -> out/sheet.png
+std::filesystem::path sheet_path(const Job& job);
+/// The record's file: as asked, else out/clip.mp4 -> out/clip.record.h5; empty for "none".
+std::filesystem::path record_path(const Job& job);
+
+/// Folders of contact sheet and record that are missing or cannot be written.
+void check_side_files(const Job& job, Problems& problems);
+
+}  // namespace weft
