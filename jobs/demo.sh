@@ -46,7 +46,7 @@ elif [ -e models/weft-mini/model_index.json ]; then
   model=models/weft-mini
 else
   model=tests/golden/tiny-wan21
-  size=(--width 128 --height 80 --frames 17 --steps 8)
+  size=(--width 256 --height 144 --frames 33 --steps 10)
   echo "demo: $model has random weights: it shows that everything runs, and draws coloured noise."
 fi
 

@@ -39,7 +39,7 @@ void pack_keys(const Sizes& s, std::int64_t begin, std::int64_t end, const float
   for (std::int64_t first = begin; first < end; first += tile_cols) {
     for (std::int64_t j = 0; j < tile_cols; ++j) {
       const bool real = first + j < s.keys;
-      const float* row = k + (first + j) * s.heads * s.width;
+      const float* row = real ? k + (first + j) * s.heads * s.width : nullptr;
       float* column = to + first * s.width + j;
       for (std::int64_t i = 0; i < s.width; ++i) column[i * tile_cols] = real ? row[i] : 0.F;
     }

@@ -54,14 +54,14 @@ void CpuOps::conv(const Tensor& x, const Tensor& w, const Tensor& b, const ConvA
       const std::int64_t corner = ((t0 * height + h0) * width + w0) * channels;
       if (0 <= h0 && h0 + kh <= height && 0 <= w0 && w0 + kw <= width) {
         for (std::int64_t s = 0; s < count; ++s)
-          to[s * tile_rows + r] = input + corner + first[s].offset;
+          to[s * tile_rows + r] = input + (corner + first[s].offset);
         continue;
       }
       for (std::int64_t s = 0; s < count; ++s) {
         const std::int64_t h_in = h0 + first[s].h;
         const std::int64_t w_in = w0 + first[s].w;
         const bool inside = 0 <= h_in && h_in < height && 0 <= w_in && w_in < width;
-        to[s * tile_rows + r] = inside ? input + corner + first[s].offset : zeros.data();
+        to[s * tile_rows + r] = inside ? input + (corner + first[s].offset) : zeros.data();
       }
     }
   };

@@ -47,10 +47,17 @@ std::vector<std::string> long_flags(const CLI::App& command) {
 }
 
 void add_unknown(const CLI::App& command, Problems& problems) {
+  bool after_unknown_flag = false;  // what follows is most likely its value
   for (const std::string& word : command.remaining()) {
+    const bool is_flag = word.starts_with("-");
+    if (!is_flag && after_unknown_flag) {
+      after_unknown_flag = false;
+      continue;
+    }
+    after_unknown_flag = is_flag && word.find('=') == std::string::npos;
     const std::string flag = word.substr(0, word.find('='));
-    const std::string near = flag.starts_with("-") ? nearest_name(flag, long_flags(command)) : "";
-    problems.add("{}: unknown {}{}", word, flag.starts_with("-") ? "flag" : "argument",
+    const std::string near = is_flag ? nearest_name(flag, long_flags(command)) : "";
+    problems.add("{}: unknown {}{}", word, is_flag ? "flag" : "argument",
                  near.empty() ? fmt::format("; see weft {} --help", command.get_name())
                               : fmt::format("; did you mean {}?", near));
   }

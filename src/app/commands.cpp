@@ -2,6 +2,7 @@
 // would wait for it for ever.
 #include "weft/app/commands.h"
 
+#include <csignal>
 #include <cstdio>
 
 #include "weft/base/log.h"
@@ -25,12 +26,12 @@ void print_problems(const std::vector<std::string>& problems) {
 
 /// The parts that can go wrong on every rank alike: arguments, checks, plan. Throws InputError on
 /// all ranks or on none.
-int run_command(const Arguments& arguments, const Session& session) {
+int run_command(const Arguments& arguments, const Problems& found, const Session& session) {
   const Communicator comm = Communicator::world();
   const bool plan = arguments.command == "plan";
   const int ranks = plan && arguments.ranks > 0 ? arguments.ranks : comm.size();
   const PreparedJob prepared =
-      prepare_job(arguments.job, comm, ranks, plan ? JobUse::plan : JobUse::render);
+      prepare_job(arguments.job, found, comm, ranks, plan ? JobUse::plan : JobUse::render);
   if (plan) {
     if (comm.rank() == 0) {
       std::fputs(describe(prepared.plan, prepared.clip, prepared.model).c_str(), stdout);
@@ -45,8 +46,9 @@ int run_command(const Arguments& arguments, const Session& session) {
   return 0;
 }
 
-int inspect_command(const Arguments& arguments) {
+int inspect_command(const Arguments& arguments, const Problems& found) {
   try {
+    found.throw_if_any();
     std::fputs(inspect(arguments.path).c_str(), stdout);
     return 0;
   } catch (const InputError& e) {
@@ -58,13 +60,16 @@ int inspect_command(const Arguments& arguments) {
 }  // namespace
 
 int run_program(int argc, char** argv) {
+  // A closed pipe or a file size limit is an error of the call that meets it, not a silent death.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
   Problems problems;
   const Arguments arguments = parse_arguments(argc, argv, problems);
   if (problems.empty() && !arguments.help.empty()) {
     std::fputs(arguments.help.c_str(), stdout);
     return 0;
   }
-  if (problems.empty() && arguments.command == "inspect") return inspect_command(arguments);
+  if (arguments.command == "inspect") return inspect_command(arguments, problems);
 
   const Session session(argc, argv);
   const LogLevel level = arguments.verbose ? LogLevel::debug
@@ -72,8 +77,8 @@ int run_program(int argc, char** argv) {
                                            : LogLevel::info;
   log_init(level, session.size() > 1 ? session.rank() : -1);
   try {
-    problems.throw_if_any();  // every rank has the same arguments
-    return run_command(arguments, session);
+    if (arguments.command.empty()) problems.throw_if_any();
+    return run_command(arguments, problems, session);
   } catch (const InputError& e) {
     if (session.rank() == 0) print_problems(e.problems());
     return bad_input;

@@ -16,7 +16,7 @@ std::string mpi_error_text(int code) {
   if (MPI_Error_string(code, text.data(), &length) != MPI_SUCCESS) {
     return fmt::format("error code {}", code);
   }
-  return {text.data(), static_cast<std::size_t>(length)};
+  return text.data();
 }
 
 void check_mpi(int code, const char* call, const std::string& detail) {

@@ -41,10 +41,10 @@ Session::Session(int& argc, char**& argv) {
   std::array<char, MPI_MAX_PROCESSOR_NAME> name{};
   int length = 0;
   check_mpi(MPI_Get_processor_name(name.data(), &length), "MPI_Get_processor_name");
-  host_.assign(name.data(), static_cast<std::size_t>(length));
+  host_ = name.data();
   std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> version{};
   check_mpi(MPI_Get_library_version(version.data(), &length), "MPI_Get_library_version");
-  version_.assign(version.data(), static_cast<std::size_t>(length));
+  version_ = version.data();  // not `length` characters: Open MPI counts the terminating zero
 }
 
 Session::~Session() {

@@ -10,7 +10,8 @@ Tensor Denoiser::velocity(Ops& ops, const Tensor& latents, double timestep, Firs
   auto rope = rope_.find(extent);
   if (rope == rope_.end()) {
     const TokenRange all{0, extent[0] * (extent[1] / 2) * (extent[2] / 2)};
-    rope = rope_.emplace(extent, net.rope(extent[0], extent[1], extent[2], all, ops.device())).first;
+    rope =
+        rope_.emplace(extent, net.rope(extent[0], extent[1], extent[2], all, ops.device())).first;
   }
   Timestep t{.value = timestep, .first_frame = {}};
   if (first_frame == FirstFrame::given) t.first_frame = 0.0;

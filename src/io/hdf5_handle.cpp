@@ -1,7 +1,5 @@
 #include "hdf5_handle.h"
 
-#include <algorithm>
-
 #include "weft/base/error.h"
 
 namespace weft {
@@ -32,9 +30,9 @@ std::string hdf5_error() {
 
 Hdf5Id hdf5_text_type(std::size_t bytes) {
   Hdf5Id type(H5Tcopy(H5T_C_S1), &H5Tclose);
-  if (!type.valid() || H5Tset_size(type.get(), std::max<std::size_t>(bytes, 1)) < 0 ||
+  if (!type.valid() || H5Tset_size(type.get(), bytes + 1) < 0 ||
       H5Tset_cset(type.get(), H5T_CSET_UTF8) < 0 ||
-      H5Tset_strpad(type.get(), H5T_STR_NULLPAD) < 0) {
+      H5Tset_strpad(type.get(), H5T_STR_NULLTERM) < 0) {
     fail("HDF5: no string type of {} bytes: {}", bytes, hdf5_error());
   }
   return type;

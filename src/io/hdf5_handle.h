@@ -42,7 +42,7 @@ void hdf5_start();
 /// The error stack of the call that has just failed, outermost cause last, on one line.
 std::string hdf5_error();
 
-/// A string type of `bytes` bytes (at least one), UTF-8, padded with NUL.
+/// A string type for at most `bytes` bytes of UTF-8 and the NUL that ends them.
 Hdf5Id hdf5_text_type(std::size_t bytes);
 
 }  // namespace weft

@@ -232,13 +232,13 @@ void Hdf5Writer::dataset(const std::string& where, const Tensor& tensor) {
 }
 
 void Hdf5Writer::dataset(const std::string& where, const std::vector<std::string>& values) {
-  const std::size_t bytes = std::max<std::size_t>(longest(values), 1);
+  const std::size_t bytes = longest(values) + 1;  // with the closing NUL
   std::string cells(values.size() * bytes, '\0');
   for (std::size_t i = 0; i < values.size(); ++i) {
     check_text(values[i], where);
     cells.replace(i * bytes, values[i].size(), values[i]);
   }
-  const Hdf5Id type = hdf5_text_type(bytes);
+  const Hdf5Id type = hdf5_text_type(bytes - 1);
   impl_->dataset(where, type.get(), type.get(), cells.data(), {values.size()});
 }
 

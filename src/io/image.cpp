@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int most_side = 16384;
+constexpr int most_side = 16384;  // in width and in height
 constexpr std::uintmax_t most_bytes = std::uintmax_t{1} << 30;
 using Bytes = std::vector<std::uint8_t>;
 
@@ -40,7 +40,11 @@ Bytes read_padded(const fs::path& path) {
 // The bytes alone say what an image is: no name, no protocol, no demuxer that could open other
 // files or the network (playlists) is involved. FFmpeg names its one-picture demuxers "png_pipe"
 // and so on.
-const AVCodec* decoder_of(std::span<const std::uint8_t> file, const fs::path& path) {
+AVCodecID codec_of(std::span<const std::uint8_t> file, const fs::path& path) {
+  // FFmpeg's probe doubts a JPEG that has something behind its end, as phones append short videos.
+  if (file.size() >= 3 && file[0] == 0xFF && file[1] == 0xD8 && file[2] == 0xFF) {
+    return AV_CODEC_ID_MJPEG;
+  }
   AVProbeData probe{};
   probe.filename = "";
   probe.buf = const_cast<std::uint8_t*>(file.data());
@@ -64,10 +68,15 @@ const AVCodec* decoder_of(std::span<const std::uint8_t> file, const fs::path& pa
   const int result = avformat_open_input(&opened, "", format, nullptr);  // frees it on failure
   if (result < 0) fail_input("image {}: {}", path.string(), av_error_text(result));
   const InputHandle input(opened);
-  const AVCodec* codec = avcodec_find_decoder(input->streams[0]->codecpar->codec_id);
+  return input->streams[0]->codecpar->codec_id;
+}
+
+const AVCodec* decoder_of(std::span<const std::uint8_t> file, const fs::path& path) {
+  const AVCodecID id = codec_of(file, path);
+  const AVCodec* codec = avcodec_find_decoder(id);
   if (codec == nullptr) {
     fail_input("image {}: this FFmpeg has no decoder for {}; convert it to PNG", path.string(),
-               name.substr(0, name.size() - 5));
+               avcodec_get_name(id));
   }
   return codec;
 }

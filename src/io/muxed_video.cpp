@@ -138,7 +138,6 @@ void MuxedVideo::encode(const AVFrame* frame) {
     const int result = avcodec_receive_packet(codec_.get(), packet_.get());
     if (result == AVERROR(EAGAIN) || result == AVERROR_EOF) return;
     check(result, "encoder");
-    if (packet_->duration == 0) packet_->duration = 1;  // else the last frame would last no time
     av_packet_rescale_ts(packet_.get(), codec_->time_base, stream_->time_base);
     packet_->stream_index = stream_->index;
     check(av_interleaved_write_frame(muxer_.get(), packet_.get()), "packet");

@@ -53,8 +53,8 @@ void write_safetensors(const std::filesystem::path& path,
   const auto cannot = [&](const char* what) {
     fail("cannot {} {}: {}", what, target.temporary().string(), std::strerror(errno));
   };
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(
-      std::fopen(target.temporary().c_str(), "wb"), &std::fclose);
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(target.temporary().c_str(), "wb"),
+                                                       &std::fclose);
   if (file == nullptr) cannot("create");
   const auto write = [&](const void* data, std::size_t bytes) {
     if (bytes != 0 && std::fwrite(data, 1, bytes, file.get()) != bytes) cannot("write");

@@ -13,10 +13,12 @@ namespace {
 constexpr std::uintmax_t max_index_bytes = 100'000'000;
 constexpr std::size_t max_names_shown = 10;
 
+using ShardMap = std::map<std::string, std::string>;  // tensor to the file that holds it
+
 /// Reads {"metadata": anything, "weight_map": {tensor: file}}.
 class IndexReader : public StrictJson {
  public:
-  std::map<std::string, std::string> shard_of;
+  ShardMap shard_of;
   bool has_weight_map = false;
 
   bool start_object(std::size_t) override {
@@ -93,7 +95,7 @@ std::string listed(const std::vector<std::string>& names) {
   return text;
 }
 
-std::map<std::string, std::string> read_index(const fs::path& path) {
+ShardMap read_index(const fs::path& path) {
   std::error_code error;
   const std::uintmax_t bytes = fs::file_size(path, error);
   if (error || bytes > max_index_bytes) {
@@ -124,6 +126,54 @@ bool is_plain_name(const std::string& name) {
          name.ends_with(".safetensors");
 }
 
+std::unique_ptr<SafetensorsFile> open_shard(const fs::path& folder, const std::string& shard,
+                                            const fs::path& index) {
+  if (!is_plain_name(shard)) {
+    fail_input("{}: names the shard {}, which is not a plain *.safetensors name in this folder",
+               index.string(), shown(shard));
+  }
+  if (!is_there(folder / shard)) {
+    fail_input("{}: missing, though {} names it; is the download complete?",
+               (folder / shard).string(), index.filename().string());
+  }
+  return std::make_unique<SafetensorsFile>(folder / shard);
+}
+
+/// Every tensor must be in the one shard that the index says; shards that could not be opened are
+/// problems already.
+void compare_with_index(const std::vector<std::unique_ptr<SafetensorsFile>>& files,
+                        const ShardMap& shard_of, const fs::path& index, Problems& problems) {
+  const std::string index_name = index.filename().string();
+  ShardMap found_in;
+  for (const auto& file : files) {
+    const std::string shard = file->path().filename().string();
+    std::vector<std::string> unlisted;
+    for (const auto& [name, tensor] : file->tensors()) {
+      const auto [other, first] = found_in.emplace(name, shard);
+      if (!first) {
+        problems.add("{}: tensor {} is in {} and again in {}", index.parent_path().string(),
+                     shown(name), other->second, shard);
+      }
+      if (!shard_of.contains(name)) unlisted.push_back(name);
+    }
+    if (!unlisted.empty()) {
+      problems.add("{}: holds {} tensor(s) that {} does not list: {}", file->path().string(),
+                   unlisted.size(), index_name, listed(unlisted));
+    }
+  }
+  for (const auto& file : files) {
+    const std::string shard = file->path().filename().string();
+    std::vector<std::string> absent;
+    for (const auto& [name, listed_shard] : shard_of) {
+      if (listed_shard == shard && !file->tensors().contains(name)) absent.push_back(name);
+    }
+    if (!absent.empty()) {
+      problems.add("{}: lacks {} tensor(s) that {} places in it: {}", file->path().string(),
+                   absent.size(), index_name, listed(absent));
+    }
+  }
+}
+
 }  // namespace
 
 TensorFiles::TensorFiles(const fs::path& folder, const std::string& stem) : folder_(folder) {
@@ -131,69 +181,32 @@ TensorFiles::TensorFiles(const fs::path& folder, const std::string& stem) : fold
   const fs::path index = folder / (stem + ".safetensors.index.json");
   const bool has_single = is_there(single);
   const bool has_index = is_there(index);
-  if (!fs::is_directory(folder))
+  std::error_code error;
+  if (!fs::is_directory(folder, error)) {
     fail_input("{}: there is no such folder of weights", folder.string());
+  }
   if (!has_single && !has_index) {
     fail_input("{}: no weights: looked for {} and {}; is the download complete?", folder.string(),
                single.filename().string(), index.filename().string());
   }
-  const auto shard_of = has_index ? read_index(index) : std::map<std::string, std::string>{};
+  const ShardMap shard_of = has_index ? read_index(index) : ShardMap{};
   std::set<std::string> shards;
   for (const auto& [tensor, shard] : shard_of) shards.insert(shard);
-  if (has_single && has_index && shards != std::set{single.filename().string()}) {
+  if (!has_index) shards.insert(single.filename().string());
+  if (has_single && shards != std::set{single.filename().string()}) {
     fail_input("{}: holds both {} and {}; remove the one that is not meant", folder.string(),
                single.filename().string(), index.filename().string());
   }
-  if (!has_index) {
-    files_.push_back(std::make_unique<SafetensorsFile>(single));
-    for (const auto& [name, tensor] : files_[0]->tensors()) by_name_.emplace(name, &tensor);
-    return;
-  }
 
   Problems problems;
-  std::map<std::string, std::string> found_in;  // tensor to the shard that holds it
-  std::set<std::string> readable;
   for (const auto& shard : shards) {
-    if (!is_plain_name(shard)) {
-      problems.add("{}: names the shard {}, which is not a plain *.safetensors name in this folder",
-                   index.string(), shown(shard));
-      continue;
-    }
-    problems.collect([&] {
-      if (!is_there(folder / shard)) {
-        fail_input("{}: missing, though {} names it; is the download complete?",
-                   (folder / shard).string(), index.filename().string());
-      }
-      files_.push_back(std::make_unique<SafetensorsFile>(folder / shard));
-      readable.insert(shard);
-      std::vector<std::string> unlisted;
-      for (const auto& [name, tensor] : files_.back()->tensors()) {
-        const auto [other, first] = found_in.emplace(name, shard);
-        if (!first) {
-          problems.add("{}: tensor {} is in {} and again in {}", folder.string(), shown(name),
-                       other->second, shard);
-        }
-        by_name_.emplace(name, &tensor);
-        if (!shard_of.contains(name)) unlisted.push_back(name);
-      }
-      if (!unlisted.empty()) {
-        problems.add("{}: holds {} tensor(s) that {} does not list: {}", (folder / shard).string(),
-                     unlisted.size(), index.filename().string(), listed(unlisted));
-      }
-    });
+    problems.collect([&] { files_.push_back(open_shard(folder, shard, index)); });
   }
-  std::map<std::string, std::vector<std::string>> absent;  // by shard
-  for (const auto& [name, shard] : shard_of) {
-    const auto found = found_in.find(name);
-    if (readable.contains(shard) && (found == found_in.end() || found->second != shard)) {
-      absent[shard].push_back(name);
-    }
-  }
-  for (const auto& [shard, names] : absent) {
-    problems.add("{}: lacks {} tensor(s) that {} places in it: {}", (folder / shard).string(),
-                 names.size(), index.filename().string(), listed(names));
-  }
+  if (has_index) compare_with_index(files_, shard_of, index, problems);
   problems.throw_if_any();
+  for (const auto& file : files_) {
+    for (const auto& [name, tensor] : file->tensors()) by_name_.emplace(name, &tensor);
+  }
 }
 
 const StoredTensor* TensorFiles::find(const std::string& name) const {

@@ -28,7 +28,7 @@ std::u32string single_spaced(const std::u32string& text) {
 
 std::string clean_prompt(const std::string& text, TextCleaning cleaning) {
   std::u32string cleaned = decode_utf8(text);
-  if (cleaning == TextCleaning::fix) cleaned = fix_text(std::move(cleaned));
+  if (cleaning == TextCleaning::fix) cleaned = fix_text(cleaned);
   // Twice, as the reference pipeline does: "&amp;lt;" becomes "<".
   cleaned = html_unescape(html_unescape(cleaned));
   return encode_utf8(single_spaced(cleaned));

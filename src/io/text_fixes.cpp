@@ -140,15 +140,11 @@ std::u32string without_controls(const std::u32string& text) {
 
 }  // namespace
 
-std::u32string fix_text(std::u32string text) {
-  for (;;) {
-    std::u32string fixed;
-    fixed.reserve(text.size());
-    for (const char32_t c : text) append_fixed(c, fixed);
-    fixed = normalised(without_controls(fixed), 0);
-    if (fixed == text) return fixed;
-    text = std::move(fixed);
-  }
+std::u32string fix_text(const std::u32string& text) {
+  std::u32string fixed;
+  fixed.reserve(text.size());
+  for (const char32_t c : text) append_fixed(c, fixed);
+  return normalised(without_controls(fixed), 0);
 }
 
 }  // namespace weft

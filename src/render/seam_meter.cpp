@@ -23,6 +23,8 @@ void sort_unique(std::vector<std::int64_t>& edges) {
 
 Seams seams_of(const RenderPlan& plan, const ModelFolder& model) {
   Seams seams;
+  seams.frames_per_cell = model.time_factor();
+  seams.pixels_per_cell = model.space_factor();
   add_edges(plan.windows.axes[0], 1, seams.frames);
   // Latent frame k > 0 begins at frame 1 + (k - 1) f.
   for (std::int64_t& edge : seams.frames) edge = 1 + (edge - 1) * model.time_factor();
@@ -51,6 +53,7 @@ SeamMeter::SeamMeter(Seams seams, std::int64_t width, std::int64_t height)
 
 void SeamMeter::add(std::span<const std::uint8_t> rgb) {
   const std::int64_t stride = width_ * 3;
+  const std::int64_t cell = seams_.pixels_per_cell;
   // Sum of |difference| of two rows of pixels, shifted against each other by `apart` bytes.
   const auto difference = [](const std::uint8_t* a, const std::uint8_t* b, std::int64_t n) {
     std::int64_t sum = 0;
@@ -64,18 +67,18 @@ void SeamMeter::add(std::span<const std::uint8_t> rgb) {
   };
   for (std::int64_t y = 0; y < height_; ++y) {
     const std::uint8_t* row = rgb.data() + y * stride;
-    if (!seams_.rows.empty() && y > 0) {
+    if (!seams_.rows.empty() && y > 0 && y % cell == 0) {
       count(rows_, rows_.is_seam[static_cast<std::size_t>(y)] != 0,
             difference(row, row - stride, stride), stride);
     }
     if (seams_.cols.empty()) continue;
-    for (std::int64_t x = 1; x < width_; ++x) {
+    for (std::int64_t x = cell; x < width_; x += cell) {
       count(cols_, cols_.is_seam[static_cast<std::size_t>(x)] != 0,
             difference(row + x * 3, row + (x - 1) * 3, 3), 3);
     }
   }
   if (!seams_.frames.empty()) {
-    if (index_ > 0) {
+    if (index_ > 0 && (index_ - 1) % seams_.frames_per_cell == 0) {
       count(time_, std::ranges::binary_search(seams_.frames, index_),
             difference(rgb.data(), previous_.data(), stride * height_), stride * height_);
     }

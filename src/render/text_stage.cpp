@@ -77,15 +77,7 @@ Tensor encode_first_frame(RenderContext& context, const ModelFolder& model, cons
     const Posterior posterior =
         encode_clip(context.ops, encoder, model.vae, on_device(frame, context.ops.device()));
     copy(posterior.mean, latent);
-    const std::int64_t cells = rows * cols;
-    for (std::int64_t c = 0; c < clip.channels; ++c) {
-      const float mean = model.vae.latents_mean[static_cast<std::size_t>(c)];
-      const float std = model.vae.latents_std[static_cast<std::size_t>(c)];
-      for (float& value : latent.span().subspan(static_cast<std::size_t>(c * cells),
-                                                static_cast<std::size_t>(cells))) {
-        value = (value - mean) / std;
-      }
-    }
+    normalise_latents(model.vae, latent);
   }
   const ScopedStage stage(context.profile, Stage::wait);
   context.comm.broadcast(std::as_writable_bytes(latent.span()), 0);

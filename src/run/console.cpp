@@ -1,6 +1,7 @@
 #include "weft/run/console.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include <unistd.h>
@@ -11,7 +12,7 @@ namespace weft {
 namespace {
 
 std::string clock_text(double seconds) {
-  const auto s = static_cast<long>(seconds + 0.5);
+  const auto s = std::lround(seconds);
   return s >= 3600 ? fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
                    : fmt::format("{}:{:02}", s / 60, s % 60);
 }
@@ -86,7 +87,11 @@ std::unique_ptr<Progress> make_progress(bool speaks) {
 std::string stage_table(const std::vector<RankReport>& ranks, double encoder_seconds) {
   const auto count = static_cast<double>(ranks.size());
   double wall = 0;
-  for (const RankReport& r : ranks) wall = std::max(wall, r.wall_seconds);
+  double mean_wall = 0;  // a rank without work is done before the others
+  for (const RankReport& r : ranks) {
+    wall = std::max(wall, r.wall_seconds);
+    mean_wall += r.wall_seconds / count;
+  }
   std::array<double, stage_count> mean{}, most{};
   std::array<std::int64_t, stage_count> bytes{};
   for (const RankReport& r : ranks) {
@@ -111,8 +116,10 @@ std::string stage_table(const std::vector<RankReport>& ranks, double encoder_sec
                     mean[s], most[s], 100 * mean[s] / wall,
                     bytes[s] > 0 ? fmt::format("{:.2f}", static_cast<double>(bytes[s]) / 1e6) : "");
   }
-  out += fmt::format("{:<14}{:>10.2f}{:>10}{:>7.1f}%\n", "other", wall - named, "",
-                     100 * (wall - named) / wall);
+  out += fmt::format("{:<14}{:>10.2f}{:>10}{:>7.1f}%\n", "other", mean_wall - named, "",
+                     100 * (mean_wall - named) / wall);
+  out += fmt::format("{:<14}{:>10.2f}{:>10}{:>7.1f}%\n", "done early", wall - mean_wall, "",
+                     100 * (wall - mean_wall) / wall);
   out += fmt::format("{:<14}{:>10.2f}   on {} rank{}; encode_video {:.2f} s beside it on rank 0\n",
                      "wall", wall, ranks.size(), ranks.size() == 1 ? "" : "s", encoder_seconds);
   return out;

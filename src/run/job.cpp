@@ -29,9 +29,10 @@ std::string text_of(const T& value) {
 
 using Path = std::filesystem::path;
 
-JobKey path_key(const char* name, Path Job::*member, const char* group, const char* help) {
+JobKey path_key(const char* name, Path Job::*member, const char* metavar, const char* group,
+                const char* help) {
   return {name,
-          "PATH",
+          metavar,
           help,
           group,
           JobValue::path,
@@ -127,11 +128,12 @@ JobKey seed_key(const char* name, std::uint64_t Job::*member, const char* group,
 
 std::vector<JobKey> make_keys() {
   return {
-      path_key("model", &Job::model, what, "folder of a Wan 2.1/2.2 model (diffusers layout)"),
+      path_key("model", &Job::model, "PATH", what,
+               "folder of a Wan 2.1/2.2 model (diffusers layout)"),
       text_key("prompt", &Job::prompt, prompt_rule, "TEXT", what, "what to draw"),
       text_key("negative-prompt", &Job::negative_prompt, negative_prompt_rule, "TEXT", what,
                "what to avoid (default: nothing)"),
-      path_key("image", &Job::image, what, "first frame, for image-to-video models"),
+      path_key("image", &Job::image, "PATH", what, "first frame, for image-to-video models"),
       integer_key("width", &Job::width, pixels_rule, what,
                   "pixels, a multiple of 16 (default: the model's)"),
       integer_key("height", &Job::height, pixels_rule, what,
@@ -164,7 +166,7 @@ std::vector<JobKey> make_keys() {
       choice_key("decode", &Job::decode, "exact|tiles", windows,
                  "whole frames, or blended tiles that need less memory (default exact)"),
 
-      path_key("output", &Job::output, output,
+      path_key("output", &Job::output, "PATH", output,
                "clip to write: .mp4 .mov .mkv .y4m, or a PNG per frame as in out/%05d.png"),
       choice_key("codec", &Job::codec, "auto|x264|ffv1", output,
                  "auto: by the extension of the output (default auto)"),
@@ -179,7 +181,8 @@ std::vector<JobKey> make_keys() {
                  "write the job into the clip's metadata (default true)"),
       toggle_key("contact-sheet", &Job::contact_sheet, output,
                  "also write a PNG of frames beside the clip (default false)"),
-      path_key("record", &Job::record, output, "file for the run record (default: none)"),
+      path_key("record", &Job::record, "PATH|none", output,
+               "file for the run record (default: beside the clip, .record.h5)"),
 
       choice_key("device", &Job::device, "auto|cpu|cuda", machine,
                  "where to compute (default auto: cuda when there is one)"),

@@ -54,11 +54,14 @@ std::string number_text(const toml::value& value) {
   return other_base ? std::to_string(value.as_integer()) : text;
 }
 
-std::string text_of(const toml::value& value, JobValue type, const std::filesystem::path& folder) {
+// The value as JobKey::set takes it; a relative path starts from the job file's folder.
+std::string text_of(const toml::value& value, const JobKey& key,
+                    const std::filesystem::path& folder) {
   if (value.is_boolean()) return value.as_boolean() ? "true" : "false";
   if (!value.is_string()) return number_text(value);
   const std::string& text = value.as_string().str;
-  return type == JobValue::path && !text.empty() ? (folder / text).string() : text;
+  const bool no_file = text.empty() || (text == "none" && key.metavar == std::string("PATH|none"));
+  return key.type == JobValue::path && !no_file ? (folder / text).string() : text;
 }
 
 void set_key(const std::string& name, const toml::value& value, const std::filesystem::path& folder,
@@ -75,7 +78,7 @@ void set_key(const std::string& name, const toml::value& value, const std::files
   if (!matches(value, key->type)) {
     fail_input("{}: expected {}, got {}", name, expected(key->type), toml::stringize(value.type()));
   }
-  key->set(job, text_of(value, key->type, folder));
+  key->set(job, text_of(value, *key, folder));
 }
 
 // "[error] toml::parse_table: invalid line format\n --> FILE\n..." without what only toml11 knows.

@@ -32,21 +32,43 @@ void fill_sampling(Clip& clip, const Job& job, const ModelFolder& model) {
 }
 
 /// A prompt longer than the model reads would be cut off silently: refuse it instead.
-void check_prompt_length(const ModelFolder& model, const Clip& clip, Problems& problems) {
-  const Tokenizer tokenizer(model.path / "tokenizer");
-  const auto check = [&](const char* key, const std::string& prompt) {
-    problems.collect([&] {
-      int cut = 0;
-      const auto length = static_cast<int>(clip.text_length);
-      static_cast<void>(tokenizer.encode(clean_prompt(prompt, clip.cleaning), length, &cut));
-      if (cut > 0) {
-        problems.add("{}: {} tokens, of which the model reads {}: shorten it", key,
-                     length - 1 + cut, length - 1);
-      }
-    });
-  };
-  check("prompt", clip.prompt);
-  check("negative-prompt", clip.negative_prompt);
+void check_prompt(const Tokenizer& tokenizer, const char* key, const std::string& prompt,
+                  const Clip& clip, Problems& problems) {
+  const auto length = static_cast<int>(clip.text_length);
+  try {
+    int cut = 0;
+    static_cast<void>(tokenizer.encode(clean_prompt(prompt, clip.cleaning), length, &cut));
+    if (cut > 0) {
+      problems.add("{}: {} tokens, of which the model reads {}: shorten it", key, length - 1 + cut,
+                   length - 1);
+    }
+  } catch (const InputError& e) {
+    problems.add("{}: {}", key, e.what());
+  }
+}
+
+/// What the model says about the job's sizes and prompts.
+void check_clip(const Job& job, PreparedJob& made, Problems& problems) {
+  Clip& clip = made.clip;
+  Problems of_size;
+  set_size(clip, {job.width.value_or(0), job.height.value_or(0), job.frames.value_or(0)},
+           made.model, of_size);
+  if (of_size.empty()) {
+    const bool one = job.window == "none";
+    set_window(clip,
+               one ? std::array{clip.width, clip.height, clip.frames} : parse_size(job.window),
+               job.overlap, made.model, of_size);
+  }
+  for (const std::string& p : of_size.list()) problems.add("{}", p);
+  if (!job.image.empty() && !made.model.expand_timesteps) {
+    problems.add("image: {} makes clips from text alone; the 2.2 5B model takes a first frame",
+                 made.model.name);
+  }
+  problems.collect([&] {
+    const Tokenizer tokenizer(made.model.path / "tokenizer");
+    check_prompt(tokenizer, "prompt", job.prompt, clip, problems);
+    check_prompt(tokenizer, "negative-prompt", job.negative_prompt, clip, problems);
+  });
 }
 
 void check_device(const Job& job, Problems& problems) {
@@ -56,85 +78,80 @@ void check_device(const Job& job, Problems& problems) {
 }
 
 /// What only rank 0 checks: it reads the image and writes the files.
-void check_rank_0(const Job& job, const Clip& clip, JobUse use, PreparedJob& made,
-                  Problems& problems) {
-  if (clip.has_image && !made.model.expand_timesteps) {
-    problems.add("image: {} makes clips from text alone; the 2.2 5B model takes a first frame",
-                 made.model.name);
-  } else if (clip.has_image) {
+void check_rank_0(const Job& job, JobUse use, PreparedJob& made, Problems& problems) {
+  if (std::filesystem::is_regular_file(job.image)) {  // else check_job() has complained
     problems.collect([&] { made.image = read_image(job.image); });
   }
-  if (use == JobUse::render) {
-    check_video_output(job.output, video_options(job, clip, made.model), problems);
+  if (use == JobUse::render && !job.output.empty()) {
+    check_video_output(job.output, video_options(job, made.clip, made.model), problems);
     check_side_files(job, problems);
   }
 }
 
-/// The union of all ranks' problems on every rank; those that only some ranks have name them.
-void throw_if_any_rank_has_problems(const Communicator& comm, const Problems& mine) {
+// Lists of problems travel as one text, each closed by a zero.
+std::string joined(const std::vector<std::string>& problems) {
   std::string text;
-  for (const std::string& p : mine.list()) text += p + '\0';
-  std::string all;
-  const auto lists = comm.gather_strings(text, 0);
-  std::vector<std::string> merged;
-  for (std::size_t rank = 0; rank < lists.size(); ++rank) {
-    for (std::size_t begin = 0; begin < lists[rank].size();) {
-      const std::size_t end = lists[rank].find('\0', begin);
-      std::string problem = lists[rank].substr(begin, end - begin);
-      begin = end + 1;
-      if (rank > 0 && lists[0].find(problem) == std::string::npos) {
-        problem = fmt::format("rank {}: {}", rank, problem);
-        // A file that is missing on a whole node is reported once.
-        const auto same = [&](const std::string& other) {
-          return other.substr(other.find(": ") + 1) == problem.substr(problem.find(": ") + 1);
-        };
-        if (std::ranges::any_of(merged, same)) continue;
-      } else if (rank > 0) {
-        continue;
-      }
-      merged.push_back(std::move(problem));
-    }
-  }
-  for (const std::string& p : merged) all += p + '\0';
-  comm.broadcast_string(all, 0);
-  std::vector<std::string> everyones;
-  for (std::size_t begin = 0; begin < all.size();) {
-    const std::size_t end = all.find('\0', begin);
-    everyones.push_back(all.substr(begin, end - begin));
+  for (const std::string& p : problems) text += p + '\0';
+  return text;
+}
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> problems;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = text.find('\0', begin);
+    problems.push_back(text.substr(begin, end - begin));
     begin = end + 1;
   }
-  if (!everyones.empty()) throw InputError(everyones);
+  return problems;
+}
+
+/// The union of all ranks' problems on every rank; one that rank 0 does not have names the first
+/// rank that has it.
+void throw_if_any_rank_has_problems(const Communicator& comm, const Problems& mine) {
+  const auto texts = comm.gather_strings(joined(mine.list()), 0);
+  std::vector<std::string> told, merged;
+  for (std::size_t rank = 0; rank < texts.size(); ++rank) {
+    for (const std::string& problem : split(texts[rank])) {
+      if (std::ranges::find(told, problem) != told.end()) continue;
+      told.push_back(problem);
+      merged.push_back(rank == 0 ? problem : fmt::format("rank {}: {}", rank, problem));
+    }
+  }
+  std::string all = joined(merged);
+  comm.broadcast_string(all, 0);
+  if (!all.empty()) throw InputError(split(all));
+}
+
+/// The checks of keys, less those of keys about which the command line was already told.
+void add_key_problems(const Job& job, Problems& problems) {
+  Problems of_keys;
+  check_job(job, of_keys);
+  const std::vector<std::string> told = problems.list();
+  for (const std::string& p : of_keys.list()) {
+    const std::string key = p.substr(0, p.find(':') + 1);
+    const auto names_key = [&](const std::string& other) { return other.starts_with(key); };
+    if (!std::ranges::any_of(told, names_key)) problems.add("{}", p);
+  }
 }
 
 }  // namespace
 
-PreparedJob prepare_job(const Job& job, const Communicator& comm, int plan_ranks, JobUse use) {
+PreparedJob prepare_job(const Job& job, const Problems& found, const Communicator& comm,
+                        int plan_ranks, JobUse use) {
   PreparedJob made;
-  Problems problems;
+  Problems problems = found;
   Job checked = job;
   if (use == JobUse::plan && checked.output.empty()) checked.output = "none.mp4";
-  check_job(checked, problems);
+  add_key_problems(checked, problems);
   check_device(job, problems);
-  if (!job.model.empty()) {
-    Problems of_model;
-    made.model = ModelFolder::read(job.model, of_model);
-    if (of_model.empty()) {
-      made.model.check_weights(of_model);
-      fill_sampling(made.clip, job, made.model);
-      set_size(made.clip, {job.width.value_or(0), job.height.value_or(0), job.frames.value_or(0)},
-               made.model, of_model);
-      if (of_model.empty()) {
-        const auto window = parse_size(job.window);
-        const bool one = job.window == "none";
-        set_window(made.clip,
-                   one ? std::array{made.clip.width, made.clip.height, made.clip.frames} : window,
-                   job.overlap, made.model, of_model);
-      }
-      of_model.collect([&] { check_prompt_length(made.model, made.clip, of_model); });
-      if (comm.rank() == 0) check_rank_0(job, made.clip, use, made, of_model);
-    }
-    for (const std::string& p : of_model.list()) problems.add("{}", p);
+  Problems of_model;
+  if (!job.model.empty()) made.model = ModelFolder::read(job.model, of_model);
+  fill_sampling(made.clip, job, made.model);
+  if (!job.model.empty() && of_model.empty()) {
+    made.model.check_weights(of_model);
+    check_clip(job, made, of_model);
   }
+  if (comm.rank() == 0) check_rank_0(job, use, made, of_model);
+  for (const std::string& p : of_model.list()) problems.add("{}", p);
   throw_if_any_rank_has_problems(comm, problems);
   made.plan = make_render_plan(made.clip, made.model, plan_ranks);
   return made;

@@ -29,6 +29,7 @@ TEST(Session, NumbersTheRanksOfThisHost) {
   EXPECT_EQ(comm.size(), session.size());
   EXPECT_FALSE(session.host().empty());
   EXPECT_FALSE(session.library_version().empty());
+  EXPECT_EQ(session.library_version().find('\0'), std::string::npos);
   // Ranks of one host have the numbers 0 ... local_size - 1, ascending with the rank.
   const auto all = comm.gather_strings(
       fmt::format("{} {} {}", session.host(), session.local_rank(), session.local_size()), 0);

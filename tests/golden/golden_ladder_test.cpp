@@ -148,16 +148,16 @@ class Sampling : public Ladder {
     const auto& second = golden.job["guidance_scale_2"];
     const auto& boundary_ratio = golden.job["boundary_ratio"];
     const double boundary =
-        boundary_ratio.is_null() ? 0
-                                 : boundary_ratio.get<double>() *
-                                       static_cast<double>(model.scheduler.train_steps);
+        boundary_ratio.is_null()
+            ? 0
+            : boundary_ratio.get<double>() * static_cast<double>(model.scheduler.train_steps);
     std::vector<Denoiser> denoisers;
     for (const WanTransformer& net : nets) {
       const bool low_noise = !denoisers.empty();
-      denoisers.emplace_back(Expert{
-          &net, net.prepare_text(*ops, embeds("prompt_embeds", 0), text_length()),
-          net.prepare_text(*ops, embeds("negative_embeds", negative_index()), text_length()),
-          low_noise && !second.is_null() ? second.get<double>() : scale});
+      denoisers.emplace_back(
+          Expert{&net, net.prepare_text(*ops, embeds("prompt_embeds", 0), text_length()),
+                 net.prepare_text(*ops, embeds("negative_embeds", negative_index()), text_length()),
+                 low_noise && !second.is_null() ? second.get<double>() : scale});
     }
 
     const Schedule schedule = make_schedule(sampler, golden.job["steps"], golden.job["flow_shift"],
@@ -173,8 +173,8 @@ class Sampling : public Ladder {
       if (image_latent.defined()) put_first_frame(image_latent, input);
       const double t = schedule.timesteps[static_cast<std::size_t>(i)];
       const int expert = expert_at(t, static_cast<int>(denoisers.size()), boundary);
-      const Tensor v = denoisers[static_cast<std::size_t>(expert)].velocity(*ops, input, t, first,
-                                                                            attention);
+      const Tensor v =
+          denoisers[static_cast<std::size_t>(expert)].velocity(*ops, input, t, first, attention);
       solver->step(*ops, static_cast<int>(i), v, x);
       const Tensor expected = want.numel() == x.numel() ? want : want.slice(i, i + 1);
       expect_close(x, expected.reshape(shape), want_name + " step " + std::to_string(i));
@@ -248,6 +248,11 @@ TEST_P(Ladder, Encode) {
     }
   }
   const Posterior posterior = encode_clip(*ops, encoder, model.vae, x);
+  if (golden.has("i2v.condition")) {  // frame 0 alone, normalised
+    Tensor condition = encode_clip(*ops, encoder, model.vae, x.slice(0, 1)).mean;
+    normalise_latents(model.vae, condition);
+    expect_close(condition, golden.tensor("i2v.condition"), "i2v.condition");
+  }
   expect_close(posterior.mean, golden.tensor("encode.mean"), "encode.mean");
   expect_close(posterior.log_variance, golden.tensor("encode.logvar"), "encode.logvar");
 }

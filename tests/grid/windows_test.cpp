@@ -175,6 +175,30 @@ TEST(TransferPlans, GatherCoversEveryCellOnceFromTheLowestWindow) {
   }
 }
 
+// Decode tiles overlap each other: every tile gets each of its cells once.
+TEST(TransferPlans, GatherFillsEveryPieceAlsoWhereTheyOverlap) {
+  const auto plan = small_plan();
+  const auto owner = assign_windows(cells_of(plan), 7);
+  const Box volume = plan.volume;
+  const std::vector<Box> pieces{Box{{volume.frames(), Range{0, 14}, Range{0, 20}}},
+                                Box{{volume.frames(), Range{8, 22}, Range{0, 20}}},
+                                Box{{volume.frames(), Range{0, 22}, Range{14, 34}}}};
+  const auto piece_owner = assign_chunks(pieces.size(), 2);
+  std::vector<std::vector<int>> count(pieces.size());
+  for (auto& c : count) c.resize(static_cast<std::size_t>(volume.cells()), 0);
+  for (const Transfer& t : gather_plan(plan, owner, pieces, piece_owner)) {
+    const auto to = static_cast<std::size_t>(t.to_item);
+    EXPECT_EQ(t.to_rank, piece_owner[to]);
+    EXPECT_TRUE(pieces[to].contains(t.box));
+    EXPECT_TRUE(plan.windows[static_cast<std::size_t>(t.from_item)].box.contains(t.box));
+    mark(volume, t.box, count[to]);
+  }
+  for (std::size_t p = 0; p < pieces.size(); ++p) {
+    EXPECT_EQ(std::count(count[p].begin(), count[p].end(), 1), pieces[p].cells());
+    EXPECT_EQ(*std::max_element(count[p].begin(), count[p].end()), 1);
+  }
+}
+
 TEST(TransferPlans, ScatterCoversEachWindow) {
   const auto plan = small_plan();
   const auto owner = assign_windows(cells_of(plan), 7);

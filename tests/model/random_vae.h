@@ -22,21 +22,27 @@ inline Tensor random_tensor(const Shape& shape, float scale, unsigned seed) {
   return t;
 }
 
+/// Names and shapes of every tensor of the model, learnt by asking it to load from a file that has
+/// none of them.
+inline std::vector<WeightSource::Misfit> wanted_tensors(const VaeConfig& config) {
+  const TempFolder folder;
+  write_safetensors(folder.path() / "none.safetensors", {{"none", Tensor::zeros({1})}});
+  const TensorFiles none(folder.path(), "none");
+  WeightSource source(none, "vae", WeightSource::Mode::check, DeviceKind::cpu);
+  const VaeDecoder decoder(config, source);
+  const VaeEncoder encoder(config, source);
+  return source.misfits();
+}
+
 class RandomVae {
  public:
   explicit RandomVae(const VaeConfig& config) : config_(config) { store(tensors()); }
 
-  /// Every tensor the model asks for, by asking it; scaled so that activations keep their size.
+  /// Random values for every tensor, scaled so that activations keep their size.
   [[nodiscard]] std::map<std::string, Tensor> tensors() const {
-    TempFolder folder;
-    write_safetensors(folder.path() / "none.safetensors", {{"none", Tensor::zeros({1})}});
-    const TensorFiles none(folder.path(), "none");
-    WeightSource wishes(none, "vae", WeightSource::Mode::check, DeviceKind::cpu);
-    const VaeDecoder decoder(config_, wishes);
-    const VaeEncoder encoder(config_, wishes);
     std::map<std::string, Tensor> made;
     unsigned seed = 1;
-    for (const auto& wish : wishes.misfits()) {
+    for (const auto& wish : wanted_tensors(config_)) {
       const bool is_matrix = wish.name.ends_with(".weight");
       const auto inputs = static_cast<float>(wish.want.numel() / wish.want[0]);
       made[wish.name] = random_tensor(wish.want, is_matrix ? std::sqrt(3 / inputs) : 1, seed++);

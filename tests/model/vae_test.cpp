@@ -54,7 +54,7 @@ Tensor video_to_frames(const Tensor& video) {  // [3, F, H, W] to [F, H, W, 3]
 // ---- against the reference ------------------------------------------------------------------
 
 TEST(VaeGolden, DecodesAndEncodesLikeTheReference) {
-  const auto ops = make_cpu_ops(2);
+  const auto ops = make_cpu_ops(1);
   const auto folders = test::golden_folders();
   ASSERT_FALSE(folders.empty());
   for (const auto& folder : folders) {
@@ -119,9 +119,16 @@ VaeConfig three_levels(bool residual) {
   return c;
 }
 
+VaeConfig one_width() {  // halving 3 channels leaves 1
+  VaeConfig c = small(false);
+  c.base_dim = c.decoder_base_dim = 3;
+  c.dim_mult = {1, 1, 1, 1};
+  return c;
+}
+
 class VaeShape : public ::testing::TestWithParam<VaeConfig> {
  protected:
-  std::unique_ptr<Ops> ops_ = make_cpu_ops(2);
+  std::unique_ptr<Ops> ops_ = make_cpu_ops(1);
   RandomVae vae_{GetParam()};
 };
 
@@ -249,20 +256,39 @@ TEST_P(VaeShape, HistoryIsUsedAsAnnounced) {
 TEST_P(VaeShape, ResultsDoNotDependOnThreads) {
   const VaeDecoder decoder = vae_.decoder();
   const Tensor z = test::random_tensor({GetParam().z_dim, 3, 3, 2}, 1, 14);
-  const auto one_thread = make_cpu_ops(1);
-  EXPECT_TRUE(same_bits(decode_clip(*one_thread, decoder, z), decode_clip(*ops_, decoder, z)));
+  const auto three_threads = make_cpu_ops(3);
+  EXPECT_TRUE(same_bits(decode_clip(*three_threads, decoder, z), decode_clip(*ops_, decoder, z)));
 }
 
 INSTANTIATE_TEST_SUITE_P(Configs, VaeShape,
                          ::testing::Values(small(false), small(true), three_levels(false),
-                                           three_levels(true)),
+                                           three_levels(true), one_width()),
                          [](const auto& suite) {
-                           return fmt::format("{}{}Levels",
-                                              suite.param.is_residual ? "Residual" : "Plain",
-                                              suite.param.dim_mult.size());
+                           return fmt::format(
+                               "{}{}Levels{}Wide", suite.param.is_residual ? "Residual" : "Plain",
+                               suite.param.dim_mult.size(), suite.param.decoder_base_dim);
                          });
 
 // ---- weights -----------------------------------------------------------------------------------
+
+TEST(VaeWeights, PublishedSizesAskForThePublishedParameters) {
+  const auto parameters = [](const VaeConfig& c) {
+    std::int64_t count = 0;
+    for (const auto& wish : test::wanted_tensors(c)) count += wish.want.numel();
+    return count;
+  };
+  VaeConfig wan21;
+  EXPECT_EQ(parameters(wan21), 126'892'531);
+  VaeConfig wan22;
+  wan22.base_dim = 160;
+  wan22.decoder_base_dim = 256;
+  wan22.z_dim = 48;
+  wan22.is_residual = true;
+  wan22.patch = 2;
+  wan22.in_channels = wan22.out_channels = 12;
+  wan22.space_factor = 16;
+  EXPECT_EQ(parameters(wan22), 704'688'668);
+}
 
 TEST(VaeWeights, EachHalfLeavesTheOtherAloneAndNothingElse) {
   RandomVae vae(small(false));

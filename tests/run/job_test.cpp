@@ -248,6 +248,7 @@ TEST_F(JobFile, SetsEveryKindOfValue) {
   EXPECT_EQ(read("# a job\n"
                  "model = \"wan\"\n"
                  "output = \"/clips/a.mp4\"\n"
+                 "record = \"none\"\n"
                  "prompt = \"\"\"two\nlines\"\"\"\n"
                  "width = 1_280\r\n"
                  "height = 0x2C0\n"
@@ -260,6 +261,7 @@ TEST_F(JobFile, SetsEveryKindOfValue) {
             std::vector<std::string>{});
   EXPECT_EQ(job_.model, folder_ / "wan");  // relative to the file, not to the shell
   EXPECT_EQ(job_.output, "/clips/a.mp4");
+  EXPECT_EQ(job_.record, "none");  // a word, not a file
   EXPECT_EQ(job_.prompt, "two\nlines");
   EXPECT_EQ(job_.width, 1280);
   EXPECT_EQ(job_.height, 704);

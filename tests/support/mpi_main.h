@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <exception>
 #include <memory>
+#include <string>
 
 #include <gtest/gtest.h>
 
@@ -21,12 +22,15 @@ class RankPrinter : public ::testing::EmptyTestEventListener {
  public:
   explicit RankPrinter(const Session& session) : session_(session) {}
 
+  // Kept, because UnitTest may not be asked while it reports a failure: it holds its lock.
+  void OnTestStart(const ::testing::TestInfo& test) override {
+    test_ = std::string(test.test_suite_name()) + "." + test.name();
+  }
+
   void OnTestPartResult(const ::testing::TestPartResult& result) override {
     if (!result.failed()) return;
-    const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
-    std::fprintf(stderr, "rank %d of %d, %s.%s: %s:%d: %s\n", session_.rank(), session_.size(),
-                 test ? test->test_suite_name() : "", test ? test->name() : "",
-                 result.file_name() ? result.file_name() : "", result.line_number(),
+    std::fprintf(stderr, "rank %d of %d, %s: %s:%d: %s\n", session_.rank(), session_.size(),
+                 test_.c_str(), result.file_name() ? result.file_name() : "", result.line_number(),
                  result.message());
     // The test returns early on this rank alone: its peers would wait for ever.
     if (result.fatally_failed() && session_.size() > 1) Session::abort(1);
@@ -34,6 +38,7 @@ class RankPrinter : public ::testing::EmptyTestEventListener {
 
  private:
   const Session& session_;
+  std::string test_;
 };
 
 }  // namespace weft::test

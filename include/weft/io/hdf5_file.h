@@ -1,6 +1,8 @@
 #pragma once
 // A small face over the HDF5 C API: typed attributes and datasets in groups. Writing happens under
-// a temporary name; commit() flushes, fsyncs and renames, so a file with its final name is whole.
+// a temporary name; commit() writes, fsyncs and renames, so a file with its final name is whole.
+// All content carries checksums: a damaged file gives an InputError, never other values. The HDF5
+// library serves one thread at a time.
 
 #include <cstdint>
 #include <filesystem>
@@ -13,6 +15,8 @@
 
 namespace weft {
 
+/// Collects the file in memory; the disk is touched by commit() only. Text is UTF-8 without U+0000.
+/// The same calls give the same bytes.
 class Hdf5Writer {
  public:
   explicit Hdf5Writer(const std::filesystem::path& path);
@@ -34,6 +38,7 @@ class Hdf5Writer {
   std::unique_ptr<Impl> impl_;
 };
 
+/// Every failure is an InputError with the file and the object: what the file lacks, or its damage.
 class Hdf5Reader {
  public:
   explicit Hdf5Reader(const std::filesystem::path& path);  // InputError when not an HDF5 file

@@ -41,7 +41,8 @@ class SafetensorsFile {
 
 /// All tensors of a component folder: `stem`.safetensors, or the shards named by
 /// `stem`.safetensors.index.json (every name must be in the shard the index says; no path may leave
-/// the folder; missing or doubled shards are reported together).
+/// the folder; missing or doubled shards and tensors are reported together). A folder with a single
+/// file and an index that names other files is refused: which of them is meant cannot be told.
 class TensorFiles {
  public:
   TensorFiles(const std::filesystem::path& folder, const std::string& stem);
@@ -64,7 +65,8 @@ class TensorFiles {
 void write_safetensors(const std::filesystem::path& path,
                        const std::map<std::string, Tensor>& tensors);
 
-/// Converts stored F32, F16 or BF16 elements to float32. Error names any other dtype.
+/// Converts stored F32, F16 or BF16 elements to float32, exactly. InputError names any other dtype;
+/// the caller's ScopedContext says which tensor.
 void convert_to_f32(const StoredTensor& from, float* to);
 
 }  // namespace weft

@@ -85,4 +85,8 @@ struct Posterior {
 Posterior encode_clip(Ops& ops, const VaeEncoder& encoder, const VaeConfig& config,
                       const Tensor& x);
 
+/// (mean - latents_mean) / latents_std per channel, in place: what the transformer works on. CPU
+/// tensor [z_dim, t, h, w] (spec 6.4).
+void normalise_latents(const VaeConfig& config, Tensor mean);
+
 }  // namespace weft

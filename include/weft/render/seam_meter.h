@@ -1,6 +1,8 @@
 #pragma once
 // Do windows show? The mean step of pixel values across the edges of windows, over the mean step
-// everywhere else, along columns, rows and time: 1 means that edges cannot be told from the rest.
+// elsewhere, along columns, rows and time: 1 means that edges cannot be told from the rest.
+// Window edges lie between latent cells, and the autoencoder may leave a grid of cells of its own,
+// so "elsewhere" is the other edges between latent cells: like is compared with like.
 
 #include <array>
 #include <cstdint>
@@ -15,6 +17,7 @@ namespace weft {
 /// Edges in pixels and frames: edge e lies between positions e - 1 and e.
 struct Seams {
   std::vector<std::int64_t> frames, rows, cols;
+  std::int64_t frames_per_cell = 1, pixels_per_cell = 1;  // of latent cells, see above
 };
 /// Where windows (and decode tiles) begin or end inside the clip.
 Seams seams_of(const RenderPlan& plan, const ModelFolder& model);

@@ -17,7 +17,9 @@ namespace weft {
 /// What the user asked for. An empty optional means "the model's own default" and is filled by
 /// resolve_job() (render layer) once the model folder has been read.
 struct Job {
-  std::filesystem::path model, output, image, record;  // image, record: "" = none
+  std::filesystem::path model, output;
+  std::filesystem::path image;   // "": none
+  std::filesystem::path record;  // "": beside the clip; "none": no record
   std::string prompt;
   std::string negative_prompt;
   std::optional<std::int64_t> width, height, frames;  // pixels, pixels, frames (4 k + 1)

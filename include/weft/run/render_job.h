@@ -23,8 +23,10 @@ enum class JobUse : std::uint8_t { render, plan };
 
 /// Checks everything that can be checked before computing: keys, model folder, weights' names and
 /// shapes, sizes, prompt length, image, output, device. Collective: every rank throws the same
-/// InputError, which lists all problems of all ranks. `plan_ranks`: ranks to plan for.
-PreparedJob prepare_job(const Job& job, const Communicator& comm, int plan_ranks, JobUse use);
+/// InputError, which lists all problems of all ranks. `found`: what was already wrong with the
+/// command line or job file, listed with the rest. `plan_ranks`: ranks to plan for.
+PreparedJob prepare_job(const Job& job, const Problems& found, const Communicator& comm,
+                        int plan_ranks, JobUse use);
 
 /// Renders a prepared job. Rank 0 writes the clip, the contact sheet and the run record, prints the
 /// closing table and where the files are. `quiet`: no progress.

@@ -14,7 +14,7 @@ ResBlock::ResBlock(Builder& builder, const std::string& name, std::int64_t in, s
 
 Tensor ResBlock::operator()(const Chunk& chunk, const Tensor& x) const {
   Tensor y = conv1_.of_norm(chunk, x, norm1_);
-  y = conv2_.of_norm(chunk, y, norm2_);
+  y = conv2_.of_norm(chunk, std::move(y), norm2_);
   chunk.ops.add(y, shortcut_ ? (*shortcut_)(chunk.ops, x, {}) : x);
   return y;
 }

@@ -78,8 +78,9 @@ class CausalConv {
  public:
   CausalConv(Builder& builder, const std::string& name, std::int64_t in, std::int64_t out);
   Tensor operator()(const Chunk& chunk, const Tensor& x) const;
-  /// conv(silu(norm(x))), the norm written straight into the convolution's input.
-  Tensor of_norm(const Chunk& chunk, const Tensor& x, const Tensor& gamma) const;
+  /// conv(silu(norm(x))), the norm written straight into the convolution's input; an x that is
+  /// moved here is freed before the convolution.
+  Tensor of_norm(const Chunk& chunk, Tensor x, const Tensor& gamma) const;
 
  private:
   Conv conv_;

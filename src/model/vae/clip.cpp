@@ -63,4 +63,13 @@ Posterior encode_clip(Ops& ops, const VaeEncoder& encoder, const VaeConfig& conf
   return {parameters.slice(0, config.z_dim), parameters.slice(config.z_dim, 2 * config.z_dim)};
 }
 
+void normalise_latents(const VaeConfig& config, Tensor mean) {
+  for (std::int64_t c = 0; c < config.z_dim; ++c) {
+    const auto at = static_cast<std::size_t>(c);
+    for (float& value : mean.slice(c, c + 1).span()) {
+      value = (value - config.latents_mean[at]) / config.latents_std[at];
+    }
+  }
+}
+
 }  // namespace weft

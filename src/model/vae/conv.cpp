@@ -61,9 +61,10 @@ Tensor CausalConv::operator()(const Chunk& chunk, const Tensor& x) const {
   return conv_(chunk.ops, input.with_history(), same_size);
 }
 
-Tensor CausalConv::of_norm(const Chunk& chunk, const Tensor& x, const Tensor& gamma) const {
+Tensor CausalConv::of_norm(const Chunk& chunk, Tensor x, const Tensor& gamma) const {
   CausalInput input(chunk, layer_, x.shape());
   chunk.ops.channel_norm(x, gamma, Activation::silu, input.frames());
+  x = {};
   return conv_(chunk.ops, input.with_history(), same_size);
 }
 

@@ -98,7 +98,7 @@ Tensor VaeDecoder::decode(Ops& ops, const Tensor& z, ChunkPosition position,
   x = impl_->conv_in(chunk, x);
   x = impl_->mid(chunk, x);
   for (const auto& block : impl_->up_blocks) x = block(chunk, std::move(x));
-  x = impl_->conv_out->of_norm(chunk, x, impl_->norm_out);  // [F, H/p, W/p, 3 p^2]
+  x = impl_->conv_out->of_norm(chunk, std::move(x), impl_->norm_out);  // [F, H/p, W/p, 3 p^2]
   if (c.patch == 1) return x;
   Tensor frames = Tensor::empty({x.dim(0), x.dim(1) * c.patch, x.dim(2) * c.patch, 3}, DType::f32,
                                 ops.device());

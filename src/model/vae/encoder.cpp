@@ -104,7 +104,7 @@ Tensor VaeEncoder::encode(Ops& ops, const Tensor& frames, ChunkPosition position
   x = impl_->conv_in(chunk, x);
   for (const auto& block : impl_->down_blocks) x = block(chunk, std::move(x));
   x = (*impl_->mid)(chunk, x);
-  x = impl_->conv_out->of_norm(chunk, x, impl_->norm_out);
+  x = impl_->conv_out->of_norm(chunk, std::move(x), impl_->norm_out);
   return (*impl_->quant_conv)(ops, x, {});  // [t, h, w, 2 z_dim]
 }
 
