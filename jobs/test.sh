@@ -60,9 +60,13 @@ build() {  # PRESET [cmake arguments] -- TARGETS
     cmake --build --preset "$preset" --parallel "$jobs" --target "$@"
 }
 
-check_format() {
-  git ls-files --cached --others --exclude-standard '*.h' '*.cpp' '*.cu' '*.cuh' |
-    xargs "$1" --dry-run --Werror
+check_format() {  # CLANG_FORMAT: names the files it would change
+  local files
+  files="$(git ls-files --cached --others --exclude-standard '*.h' '*.cpp' '*.cu' '*.cuh' |
+    xargs "$1" --dry-run 2>&1 | sed --quiet 's/^\([^: ]*\):[0-9]*:.*/\1/p' | sort --unique)"
+  [ -z "$files" ] && return 0
+  echo "not formatted; mend with: $1 -i" "$files"
+  return 1
 }
 
 check_tidy() {

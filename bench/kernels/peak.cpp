@@ -24,13 +24,16 @@ double fma_gflops(int threads) {
   {
     cpu::Vec sum[chains];
     for (int i = 0; i < chains; ++i) sum[i] = cpu::broadcast(static_cast<float>(i));
-    cpu::Vec factor = cpu::broadcast(0.5F);
+    const cpu::Vec factor = cpu::broadcast(0.5F);
     const double start = thread_seconds();
     for (int i = 0; i < rounds; ++i) {
-      asm volatile("" : "+m"(factor));  // keeps the loop from being computed beforehand
       for (auto& s : sum) s = cpu::fma(s, factor, factor);
     }
-    for (auto& s : sum) asm volatile("" : "+m"(s));
+    // Every lane of every chain is looked at, so that none may be left out.
+    cpu::Vec total{};
+    for (const auto& s : sum) total += s;
+    [[maybe_unused]] volatile float sink[cpu::lanes];
+    for (int i = 0; i < cpu::lanes; ++i) sink[i] = total[i];
     rate += 2.0 * cpu::lanes * chains * rounds / (thread_seconds() - start) / 1e9;
   }
   return rate;

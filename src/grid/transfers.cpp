@@ -68,11 +68,10 @@ TransferPlan gather_plan(const WindowPlan& plan, std::span<const int> owner,
   return transfers;
 }
 
-TransferPlan gather_plan(const WindowPlan& plan, std::span<const int> owner,
-                         std::span<const Range> chunks, std::span<const int> chunk_owner) {
-  std::vector<Box> pieces(chunks.size(), plan.volume);
-  for (std::size_t c = 0; c < chunks.size(); ++c) pieces[c].axis[0] = chunks[c];
-  return gather_plan(plan, owner, pieces, chunk_owner);
+std::vector<Box> chunk_boxes(const Box& volume, std::span<const Range> chunks) {
+  std::vector<Box> boxes(chunks.size(), volume);
+  for (std::size_t c = 0; c < chunks.size(); ++c) boxes[c].axis[0] = chunks[c];
+  return boxes;
 }
 
 }  // namespace weft

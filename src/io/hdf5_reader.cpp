@@ -161,14 +161,8 @@ Hdf5Reader::Hdf5Reader(const std::filesystem::path& path) : impl_(std::make_uniq
 Hdf5Reader::~Hdf5Reader() = default;
 
 bool Hdf5Reader::has(const std::string& where) const {
-  // The library answers only for the last name of a path: every parent is asked for first.
-  std::size_t end = 0;
-  while (end != std::string::npos) {
-    end = where.find('/', end + 1);
-    const std::string part = where.substr(0, end);
-    if (part != "/" && H5Lexists(impl_->file.get(), part.c_str(), H5P_DEFAULT) <= 0) return false;
-  }
-  return true;
+  // Negative when a parent is missing already.
+  return H5Lexists(impl_->file.get(), where.c_str(), H5P_DEFAULT) > 0;
 }
 
 std::vector<std::string> Hdf5Reader::children(const std::string& group) const {

@@ -130,18 +130,17 @@ Tensor WindowExchange::blend(int window, std::span<const Tensor> velocities,
   return sum;
 }
 
-std::vector<LatentChunk> WindowExchange::gather(std::span<const Tensor> latents,
-                                                std::span<const Range> chunks,
-                                                std::span<const int> chunk_owner) const {
-  const TransferPlan plan = of_rank(gather_plan(plan_, owner_, chunks, chunk_owner), comm_.rank());
+std::vector<LatentPiece> WindowExchange::gather(std::span<const Tensor> latents,
+                                                std::span<const Box> pieces,
+                                                std::span<const int> piece_owner) const {
+  const TransferPlan plan = of_rank(gather_plan(plan_, owner_, pieces, piece_owner), comm_.rank());
   auto moved = start_exchange(
       comm_, plan, channels_, [&](int window) { return held(latents, window); }, gather_tag);
-  std::vector<LatentChunk> gathered;
+  std::vector<LatentPiece> gathered;
   moved.finish([&](const Transfer& t, const Tensor& packed) {
-    Box box = plan_.volume;
-    box.axis[0] = chunks[static_cast<std::size_t>(t.to_item)];
+    const Box& box = pieces[static_cast<std::size_t>(t.to_item)];
     if (gathered.empty() || gathered.back().index != t.to_item) {
-      gathered.push_back({t.to_item, box.frames(), Tensor::empty(shape_of(box))});
+      gathered.push_back({t.to_item, Tensor::empty(shape_of(box))});
     }
     unpack_box(packed, t.box, {box, gathered.back().latents});
   });

@@ -7,39 +7,12 @@
 #include <deque>
 #include <optional>
 
-#include "weft/comm/exchange.h"
 #include "weft/parallel/ring_history.h"
 
 #include "stages.h"
 
 namespace weft {
 namespace {
-
-/// Denoised latents [C, piece box] of this rank's pieces, by piece index.
-std::map<int, Tensor> gather_pieces(RenderContext& context, const Clip& clip,
-                                    const RenderPlan& plan, const WindowLatents& latents) {
-  ScopedStage stage(context.profile, Stage::exchange);
-  std::map<int, Tensor> pieces;
-  for (std::size_t p = 0; p < plan.pieces.size(); ++p) {
-    if (plan.piece_owner[p] != context.comm.rank()) continue;
-    const auto& axis = plan.pieces[p].axis;
-    pieces[static_cast<int>(p)] =
-        Tensor::empty({clip.channels, axis[0].size(), axis[1].size(), axis[2].size()});
-  }
-  auto moving = start_exchange(
-      context.comm, plan.gather, clip.channels,
-      [&](int w) {
-        return BoxTensor{plan.windows.windows[static_cast<std::size_t>(w)].box,
-                         on_host(latents.at(w))};
-      },
-      tag_gather);
-  moving.finish([&](const Transfer& t, const Tensor& packed) {
-    unpack_box(packed, t.box,
-               {plan.pieces[static_cast<std::size_t>(t.to_item)], pieces.at(t.to_item)});
-    stage.add_bytes(static_cast<std::int64_t>(packed.bytes()));
-  });
-  return pieces;
-}
 
 std::int64_t frames_of(const ModelFolder& model, const Box& piece) {
   const Range& frames = piece.frames();
@@ -86,8 +59,8 @@ Tensor receive_piece(RenderContext& context, const Shape& shape, DType dtype, in
 }
 
 void decode_exact(RenderContext& context, const ModelFolder& model, const Clip& clip,
-                  const RenderPlan& plan, std::map<int, Tensor>& pieces, const VaeDecoder& decoder,
-                  RingHistory& history, FrameSink* sink) {
+                  const RenderPlan& plan, std::vector<LatentPiece>& pieces,
+                  const VaeDecoder& decoder, RingHistory& history, FrameSink* sink) {
   const int rank = context.comm.rank();
   const int count = static_cast<int>(plan.pieces.size());
   PieceSender sender(context);
@@ -134,8 +107,8 @@ void decode_exact(RenderContext& context, const ModelFolder& model, const Clip& 
 /// Blends the tiles of one chunk of frames: sum over tiles, in tile order, of the partition of
 /// unity's weights times the tile.
 void decode_tiles(RenderContext& context, const ModelFolder& model, const Clip& clip,
-                  const RenderPlan& plan, std::map<int, Tensor>& pieces, const VaeDecoder& decoder,
-                  FrameSink* sink) {
+                  const RenderPlan& plan, std::vector<LatentPiece>& pieces,
+                  const VaeDecoder& decoder, FrameSink* sink) {
   const int rank = context.comm.rank();
   const std::size_t columns = plan.tiles[1].ranges.size();
   std::map<int, LocalHistory> histories;
@@ -195,8 +168,16 @@ void decode_tiles(RenderContext& context, const ModelFolder& model, const Clip& 
 }  // namespace
 
 void decode(RenderContext& context, const ModelFolder& model, const Clip& clip,
-            const RenderPlan& plan, const WindowLatents& latents, FrameSink* sink) {
-  std::map<int, Tensor> pieces = gather_pieces(context, clip, plan, latents);
+            const RenderPlan& plan, const WindowExchange& exchange, std::vector<Tensor> latents,
+            FrameSink* sink) {
+  std::vector<LatentPiece> pieces;
+  {
+    ScopedStage stage(context.profile, Stage::exchange);
+    const std::int64_t before = exchange.comm().bytes_sent();
+    pieces = exchange.gather(latents, plan.pieces, plan.piece_owner);
+    latents.clear();
+    stage.add_bytes(exchange.comm().bytes_sent() - before);
+  }
   const bool idle = pieces.empty() && context.comm.rank() != 0;  // more ranks than work
   std::optional<VaeDecoder> decoder;
   if (!idle) {

@@ -6,7 +6,6 @@
 #include "weft/base/rng.h"
 #include "weft/diffusion/denoiser.h"
 #include "weft/diffusion/solver.h"
-#include "weft/parallel/windows.h"
 
 #include "stages.h"
 
@@ -93,10 +92,9 @@ void check_finite(const Tensor& latents, int window, int step) {
 
 }  // namespace
 
-WindowLatents denoise(RenderContext& context, const ModelFolder& model, const Clip& clip,
-                      const RenderPlan& plan, const PromptEmbeds& prompts,
-                      const Tensor& first_frame) {
-  const WindowExchange exchange(context.comm, plan.windows, plan.owner, clip.channels);
+std::vector<Tensor> denoise(RenderContext& context, const ModelFolder& model, const Clip& clip,
+                            const WindowExchange& exchange, const PromptEmbeds& prompts,
+                            const Tensor& first_frame) {
   const std::vector<int>& mine = exchange.mine();
   const auto ops = context.ops.device() == DeviceKind::cpu ? nullptr : make_cpu_ops(1);
   Ops& blend_ops = ops ? *ops : context.ops;
@@ -113,7 +111,7 @@ WindowLatents denoise(RenderContext& context, const ModelFolder& model, const Cl
     solvers.push_back(make_solver(clip.sampler, schedule));
   }
   const auto box_of = [&](std::size_t i) -> const Box& {
-    return plan.windows.windows[static_cast<std::size_t>(mine[i])].box;
+    return exchange.plan().windows[static_cast<std::size_t>(mine[i])].box;
   };
   const auto has_given_frame = [&](std::size_t i) {
     return first_frame.defined() && box_of(i).frames().begin == 0;
@@ -156,12 +154,10 @@ WindowLatents denoise(RenderContext& context, const ModelFolder& model, const Cl
   }
   context.progress.end();
 
-  WindowLatents done;
   for (std::size_t i = 0; i < mine.size(); ++i) {
     if (has_given_frame(i)) put_first_frame(first_frame, clip, box_of(i), latents[i]);
-    done[mine[i]] = latents[i];
   }
-  return done;
+  return latents;
 }
 
 }  // namespace weft

@@ -70,11 +70,7 @@ RenderPlan make_render_plan(const Clip& clip, const ModelFolder& model, int rank
   }
   plan.owner = assign_windows(cost, ranks);
   if (clip.decode == DecodeKind::exact) {
-    for (const Range& frames : decode_chunks(clip.latents.frames().size(), 1)) {
-      Box piece = clip.latents;
-      piece.axis[0] = frames;
-      plan.pieces.push_back(piece);
-    }
+    plan.pieces = chunk_boxes(clip.latents, decode_chunks(clip.latents.frames().size(), 1));
   } else {
     const std::int64_t s = model.space_factor();
     plan.tiles = {tile_axis(clip.height, s), tile_axis(clip.width, s)};
@@ -86,10 +82,6 @@ RenderPlan make_render_plan(const Clip& clip, const ModelFolder& model, int rank
     }
   }
   plan.piece_owner = assign_chunks(plan.pieces.size(), ranks);
-  plan.scatter = scatter_plan(plan.windows, plan.owner);
-  plan.overlap = overlap_plan(plan.windows, plan.owner);
-  plan.gather =
-      gather_plan(plan.windows, plan.owner, std::span<const Box>(plan.pieces), plan.piece_owner);
   return plan;
 }
 
@@ -132,13 +124,15 @@ PlanFigures plan_figures(const RenderPlan& plan, const Clip& clip, const ModelFo
     }
   }
 
-  f.traffic_of_rank = traffic(plan.overlap, clip.channels, plan.ranks);
+  f.traffic_of_rank = traffic(overlap_plan(plan.windows, plan.owner), clip.channels, plan.ranks);
   for (RankTraffic& t : f.traffic_of_rank) {
     t.sent *= clip.steps;
     t.received *= clip.steps;
   }
-  for (const TransferPlan* once : {&plan.scatter, &plan.gather}) {
-    const auto moved = traffic(*once, clip.channels, plan.ranks);
+  for (const TransferPlan& once :
+       {scatter_plan(plan.windows, plan.owner),
+        gather_plan(plan.windows, plan.owner, plan.pieces, plan.piece_owner)}) {
+    const auto moved = traffic(once, clip.channels, plan.ranks);
     for (std::size_t r = 0; r < ranks; ++r) {
       f.traffic_of_rank[r].sent += moved[r].sent;
       f.traffic_of_rank[r].received += moved[r].received;

@@ -5,9 +5,7 @@
 
 namespace weft {
 
-// Message tags of the render layer; layer histories use tags below 1000 (parallel/ring_history.h).
-inline constexpr int tag_scatter = 20000, tag_overlap = 20001, tag_gather = 20002,
-                     tag_frames = 20003;
+inline constexpr int tag_frames = 1;  // the only messages on the group's own communicator
 
 /// The same values on `device`; the CPU tensor itself when that is where it is.
 inline Tensor on_device(const Tensor& host, DeviceKind device) {

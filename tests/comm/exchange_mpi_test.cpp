@@ -116,14 +116,11 @@ TEST(Exchange, ScatterThenGatherGivesTheVolumeBack) {
         unpack_box(packed, t.box, windows[static_cast<std::size_t>(t.to_item)]);
       });
 
+  const std::vector<Box> pieces = chunk_boxes(plan.volume, chunks);
   std::vector<BoxTensor> decoded;
-  for (const Range& frames : chunks) {
-    Box box = plan.volume;
-    box.axis[0] = frames;
-    decoded.push_back({box, empty_box(box)});
-  }
+  for (const Box& box : pieces) decoded.push_back({box, empty_box(box)});
   start_exchange(
-      comm, gather_plan(plan, owner, chunks, chunk_owner), channels,
+      comm, gather_plan(plan, owner, pieces, chunk_owner), channels,
       [&](int item) { return windows[static_cast<std::size_t>(item)]; }, 3)
       .finish([&](const Transfer& t, const Tensor& packed) {
         unpack_box(packed, t.box, decoded[static_cast<std::size_t>(t.to_item)]);

@@ -154,10 +154,16 @@ class Sampling : public Ladder {
     std::vector<Denoiser> denoisers;
     for (const WanTransformer& net : nets) {
       const bool low_noise = !denoisers.empty();
-      denoisers.emplace_back(
-          Expert{&net, net.prepare_text(*ops, embeds("prompt_embeds", 0), text_length()),
-                 net.prepare_text(*ops, embeds("negative_embeds", negative_index()), text_length()),
-                 low_noise && !second.is_null() ? second.get<double>() : scale});
+      Expert expert{
+          .transformer = &net,
+          .cond = net.prepare_text(*ops, embeds("prompt_embeds", 0), text_length()),
+          .uncond = {},
+          .guidance_scale = low_noise && !second.is_null() ? second.get<double>() : scale};
+      if (scale > 1) {  // the first scale decides for both experts (spec 5, "Loop")
+        expert.uncond =
+            net.prepare_text(*ops, embeds("negative_embeds", negative_index()), text_length());
+      }
+      denoisers.emplace_back(std::move(expert));
     }
 
     const Schedule schedule = make_schedule(sampler, golden.job["steps"], golden.job["flow_shift"],

@@ -1,10 +1,10 @@
 // The CPU kernels' own exponential and activations against the C library in double.
 #include "../../kernels/cpu/simd.h"
 
-#include <gtest/gtest.h>
-
 #include <cmath>
 #include <limits>
+
+#include <gtest/gtest.h>
 
 namespace weft {
 namespace {

@@ -70,17 +70,16 @@ TransferPlan overlap_plan(const WindowPlan& plan, std::span<const int> owner);
 /// Once, before the first step: the volume on rank 0 (from_item 0) to every window.
 TransferPlan scatter_plan(const WindowPlan& plan, std::span<const int> owner);
 
-/// Once, after the last step: disjoint boxes that cover the volume, each from the lowest-numbered
-/// window that holds it, to latent-frame chunks: chunk i holds frames chunks[i], on chunk_owner[i].
+/// Once, after the last step: every cell of every piece, from the lowest-numbered window that holds
+/// it. Pieces are what is decoded at a time: latent-frame chunks, or tiles that overlap.
 TransferPlan gather_plan(const WindowPlan& plan, std::span<const int> owner,
                          std::span<const Box> pieces, std::span<const int> piece_owner);
-/// The same for pieces that are whole latent frames.
-TransferPlan gather_plan(const WindowPlan& plan, std::span<const int> owner,
-                         std::span<const Range> chunks, std::span<const int> chunk_owner);
 
 /// Latent-frame chunks of the causal decoder: frame 0 alone, then `frames_per_chunk` at a time
 /// (spec 6.3), dealt to ranks cyclically: chunk i belongs to rank i % ranks.
 std::vector<Range> decode_chunks(std::int64_t latent_frames, std::int64_t frames_per_chunk);
+/// The boxes of chunks: all rows and columns of `volume`.
+std::vector<Box> chunk_boxes(const Box& volume, std::span<const Range> chunks);
 std::vector<int> assign_chunks(std::size_t chunks, int ranks);
 
 }  // namespace weft

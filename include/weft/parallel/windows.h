@@ -14,11 +14,10 @@
 
 namespace weft {
 
-/// Latent frames that one rank decodes.
-struct LatentChunk {
-  int index;  // position in the list of chunks
-  Range frames;
-  Tensor latents;  // [C, frames, H, W]
+/// Latents that are decoded at a time on one rank.
+struct LatentPiece {
+  int index;       // position in the list of pieces
+  Tensor latents;  // [C, piece box]
 };
 
 /// At every cell the blended velocity is the sum over all windows that hold it, in the order of
@@ -56,11 +55,11 @@ class WindowExchange {
   /// Several may be under way when every rank starts them in the same order. Collective.
   [[nodiscard]] Pending start(std::vector<Tensor> velocities) const;
 
-  /// Hands final latents to the owners of chunks: this rank's chunks, ascending. Each cell comes
+  /// Hands final latents to the owners of pieces: this rank's pieces, ascending. Each cell comes
   /// from the lowest-numbered window that holds it. Collective.
-  [[nodiscard]] std::vector<LatentChunk> gather(std::span<const Tensor> latents,
-                                                std::span<const Range> chunks,
-                                                std::span<const int> chunk_owner) const;
+  [[nodiscard]] std::vector<LatentPiece> gather(std::span<const Tensor> latents,
+                                                std::span<const Box> pieces,
+                                                std::span<const int> piece_owner) const;
 
  private:
   [[nodiscard]] BoxTensor held(std::span<const Tensor> tensors, int window) const;

@@ -17,7 +17,6 @@ struct RenderPlan {
   std::vector<Box> pieces;         // what is decoded at a time: frame chunks, or tiles
   std::vector<int> piece_owner;    // by piece
   std::vector<AxisWindows> tiles;  // decode tiles: rows, cols in pixels; empty for exact decoding
-  TransferPlan scatter, overlap, gather;
 
   /// Windows of `rank`, ascending.
   [[nodiscard]] std::vector<int> windows_of(int rank) const;

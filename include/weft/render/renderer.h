@@ -9,6 +9,7 @@
 #include "weft/base/stages.h"
 #include "weft/comm/communicator.h"
 #include "weft/ops/ops.h"
+#include "weft/parallel/windows.h"
 #include "weft/render/clip.h"
 #include "weft/render/plan.h"
 
@@ -54,17 +55,16 @@ PromptEmbeds encode_prompts(RenderContext& context, const ModelFolder& model, co
 Tensor encode_first_frame(RenderContext& context, const ModelFolder& model, const Clip& clip,
                           const Image* image);
 
-/// This rank's windows, denoised: latents [C, window box] by window index.
-using WindowLatents = std::map<int, Tensor>;
-
 /// denoise: noise is scattered, every step each window's velocity is blended with its neighbours'.
-WindowLatents denoise(RenderContext& context, const ModelFolder& model, const Clip& clip,
-                      const RenderPlan& plan, const PromptEmbeds& prompts,
-                      const Tensor& first_frame);
+/// Returns latents [C, window box] of exchange.mine(), on the host.
+std::vector<Tensor> denoise(RenderContext& context, const ModelFolder& model, const Clip& clip,
+                            const WindowExchange& exchange, const PromptEmbeds& prompts,
+                            const Tensor& first_frame);
 
 /// decode, gather (and blend, for tiles): frames reach `sink` on rank 0 in order; null elsewhere.
 void decode(RenderContext& context, const ModelFolder& model, const Clip& clip,
-            const RenderPlan& plan, const WindowLatents& latents, FrameSink* sink);
+            const RenderPlan& plan, const WindowExchange& exchange, std::vector<Tensor> latents,
+            FrameSink* sink);
 
 /// All of it.
 void render_clip(RenderContext& context, const ModelFolder& model, const Clip& clip,
