@@ -17,7 +17,6 @@ TEXT
 build_packages=(
   build-essential cmake ninja-build ccache pkg-config
   libopenmpi-dev openmpi-bin            # MPI
-  libdnnl-dev                           # matrix products and convolutions on the CPU
   libavcodec-dev libavformat-dev libavutil-dev libswscale-dev  # video files
   libhdf5-dev libsentencepiece-dev libutf8proc-dev
   libcli11-dev nlohmann-json3-dev libtoml11-dev libspdlog-dev libfmt-dev

@@ -16,7 +16,6 @@ class CpuOps final : public Ops {
 
   // dense.cpp
   void linear(const Tensor& x, const Tensor& w, const Tensor& b, Tensor y, Activation act) override;
-  void embedding(std::span<const std::int32_t> ids, const Tensor& table, Tensor y) override;
   // norm.cpp
   void layer_norm_modulate(const Tensor& x, const TokenRows& scale, const TokenRows& shift,
                            float eps, Tensor y) override;

@@ -1,4 +1,4 @@
-// linear and embedding.
+// linear.
 #include <cstring>
 
 #include "cpu_ops.h"
@@ -22,20 +22,6 @@ void CpuOps::linear(const Tensor& x, const Tensor& w, const Tensor& b, Tensor y,
   };
   multiply_packed(threads_, rows, pointers, *weights, b.defined() ? b.data<float>() : nullptr, act,
                   y.data<float>());
-}
-
-void CpuOps::embedding(std::span<const std::int32_t> ids, const Tensor& table, Tensor y) {
-  const std::int64_t width = table.dim(1);
-  WEFT_ASSERT(y.shape() == Shape({static_cast<std::int64_t>(ids.size()), width}),
-              "embedding: {} ids, table {}, y {}", ids.size(), table.shape().str(),
-              y.shape().str());
-  const float* from = table.data<float>();
-  float* to = y.data<float>();
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    WEFT_ASSERT(0 <= ids[i] && ids[i] < table.dim(0), "token id {} of {}", ids[i], table.dim(0));
-    std::memcpy(to + static_cast<std::int64_t>(i) * width, from + ids[i] * width,
-                static_cast<std::size_t>(width) * sizeof(float));
-  }
 }
 
 }  // namespace weft::cpu

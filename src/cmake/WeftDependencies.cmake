@@ -8,12 +8,6 @@ find_package(spdlog REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(toml11 REQUIRED)
 find_package(CLI11 REQUIRED)
-# oneDNN's own CMake package insists on OpenCL headers, which its CPU part does not need.
-find_path(DNNL_INCLUDE_DIR oneapi/dnnl/dnnl.hpp REQUIRED)
-find_library(DNNL_LIBRARY dnnl REQUIRED)
-add_library(DNNL::dnnl UNKNOWN IMPORTED)
-set_target_properties(DNNL::dnnl PROPERTIES IMPORTED_LOCATION ${DNNL_LIBRARY}
-                      INTERFACE_INCLUDE_DIRECTORIES ${DNNL_INCLUDE_DIR})
 
 # weft_pkg(TARGET modules...): imported target weft::TARGET from pkg-config.
 function(weft_pkg target)

@@ -9,7 +9,7 @@
 namespace weft {
 namespace {
 
-constexpr std::size_t alignment = 64;  // a cache line; oneDNN's vector loads want it too
+constexpr std::size_t alignment = 64;  // a cache line, and the widest vector
 
 const DeviceApi& cuda() {
   const DeviceApi* api = cuda_device_api();

@@ -122,8 +122,9 @@ ModelFolder ModelFolder::read(const fs::path& path, Problems& problems) {
   m.expand_timesteps = index.boolean("expand_timesteps", false);
   m.two_experts = listed(index.json(), "transformer_2");
   if (m.two_experts) {
-    // A boundary without a second expert has no meaning (spec 1).
-    const double boundary = index.number("boundary_ratio", 0.875);
+    // A boundary without a second expert has no meaning (spec 1). Without a boundary the pipeline
+    // never hands over to the second expert, and neither does a boundary of 0.
+    const double boundary = index.number("boundary_ratio", 0);
     if (!(boundary >= 0 && boundary <= 1)) {
       problems.add("{}: boundary_ratio is {}, expected 0 to 1", index.path().string(), boundary);
     }

@@ -12,6 +12,7 @@ function(run)
   set(output "${output}" PARENT_SCOPE)
 endfunction()
 
+file(REAL_PATH ${BUILD} BUILD)
 file(REMOVE_RECURSE ${WORK})
 file(MAKE_DIRECTORY ${WORK})
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/here)

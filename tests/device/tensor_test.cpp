@@ -156,5 +156,16 @@ TEST(DeviceApi, DataSurvivesTheRoundTrip) {
   EXPECT_EQ(values(back), (std::vector<float>{21, 22, 23}));
 }
 
+TEST(DeviceApi, OutOfMemorySaysHowMuchThereIs) {
+  if (cuda_device_api() == nullptr) GTEST_SKIP() << cuda_absent_reason();
+  try {
+    const Tensor t = Tensor::empty({1LL << 40}, DType::f32, DeviceKind::cuda);
+    FAIL() << "four terabytes on one GPU";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("4398.05 GB asked for"), std::string::npos) << e.what();
+  }
+  EXPECT_NO_THROW((void)Tensor::empty({4}, DType::f32, DeviceKind::cuda));  // and goes on
+}
+
 }  // namespace
 }  // namespace weft

@@ -1,6 +1,7 @@
 #pragma once
 // A golden folder: a small Wan model with the job and the results the reference computed from it.
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -14,19 +15,26 @@
 namespace weft::test {
 namespace fs = std::filesystem;
 
-/// Folders to run: below $WEFT_GOLDEN_DIR (or that folder itself), else below tests/golden.
-inline std::vector<fs::path> golden_folders() {
-  fs::path root = fs::path(WEFT_TEST_DATA) / "golden";
-  if (const char* named = std::getenv("WEFT_GOLDEN_DIR"); named != nullptr && *named != '\0') {
-    root = named;
-    // ctest runs programs in the build folder; a relative path means the caller's folder.
-    if (const char* caller = std::getenv("PWD");
-        root.is_relative() && !fs::exists(root) && caller) {
-      root = fs::path(caller) / root;
-    }
+/// Where to look: $WEFT_GOLDEN_DIR, else tests/golden.
+inline fs::path golden_root() {
+  const char* named = std::getenv("WEFT_GOLDEN_DIR");
+  if (named == nullptr || *named == '\0') return fs::path(WEFT_TEST_DATA) / "golden";
+  // ctest runs programs in a folder of the build tree. A relative path means the caller's folder,
+  // which the shell leaves in $PWD; a caller that is no shell has started ctest in the build
+  // folder.
+  const char* caller = std::getenv("PWD");
+  const fs::path here = fs::current_path();
+  for (const fs::path& start : {fs::path(caller == nullptr ? "" : caller), here.parent_path()}) {
+    if (fs::exists(start / named)) return start / named;  // an absolute path stays what it is
   }
-  std::vector<fs::path> found;
+  return here / named;
+}
+
+/// Folders to run: the root itself, or those right below it.
+inline std::vector<fs::path> golden_folders() {
+  const fs::path root = golden_root();
   if (fs::exists(root / "golden.json")) return {root};
+  std::vector<fs::path> found;
   if (fs::is_directory(root)) {
     for (const auto& entry : fs::directory_iterator(root)) {
       if (fs::exists(entry.path() / "golden.json")) found.push_back(entry.path());

@@ -64,13 +64,5 @@ TEST_P(DenseTest, weights_may_be_slices_of_one_storage) {
   }
 }
 
-TEST_P(DenseTest, embedding_copies_rows) {
-  const Tensor table = random_tensor({11, 19}, 1);
-  const std::vector<std::int32_t> ids{10, 0, 3, 3, 7};
-  const Tensor y = run(
-      {5, 19}, [&](const Backend& on, Tensor out) { on.ops.embedding(ids, on.in(table), out); });
-  EXPECT_EQ(relative_error(y, reference::embedding(ids, table)), 0);
-}
-
 }  // namespace
 }  // namespace weft

@@ -29,12 +29,4 @@ inline Values linear(const Tensor& x, const Tensor& w, const Tensor& b, Activati
   return y;
 }
 
-inline Values embedding(std::span<const std::int32_t> ids, const Tensor& table) {
-  Values y;
-  for (const std::int32_t id : ids) {
-    for (std::int64_t j = 0; j < table.dim(1); ++j) y.push_back(at(table, id * table.dim(1) + j));
-  }
-  return y;
-}
-
 }  // namespace weft::reference

@@ -30,7 +30,7 @@ struct TokenRows {
 struct AttentionArgs {
   float scale = 1;           // multiplies q.k
   float last_key_logit = 0;  // added to the logits of the last key: ln(count) of merged pad keys
-  Tensor bias{};               // optional [H, Nq, Nk] float32, added to the scaled logits (UMT5)
+  Tensor bias{};             // optional [H, Nq, Nk] float32, added to the scaled logits (UMT5)
   Tensor lse{};  // optional output [H, Nq] float32: log-sum-exp of the logits (ring merge)
 };
 
@@ -50,18 +50,15 @@ class Ops {
  public:
   virtual ~Ops() = default;
   [[nodiscard]] virtual DeviceKind device() const = 0;
-  [[nodiscard]] virtual std::string describe()
-      const = 0;  // "cpu, 2 threads, avx512_core, oneDNN 2.6.3"
+  [[nodiscard]] virtual std::string describe() const = 0;  // "cpu, 2 threads, avx512"
   /// Waits until everything asked for so far is done (a no-op on the CPU).
   virtual void synchronize() = 0;
 
   // ---- dense -------------------------------------------------------------------------------
-  /// y = act(x W^T + b).  x [M, K], w [N, K], b [N] or undefined, y [M, N]. The values of w must not
-  /// change after its first use: a reordered copy is kept with its storage (so for conv).
+  /// y = act(x W^T + b).  x [M, K], w [N, K], b [N] or undefined, y [M, N]. The values of w must
+  /// not change after its first use: a reordered copy is kept with its storage (so for conv).
   virtual void linear(const Tensor& x, const Tensor& w, const Tensor& b, Tensor y,
                       Activation act = Activation::none) = 0;
-  /// y[i] = table[ids[i]].  table [V, D], y [n, D]. Ids are checked by the caller.
-  virtual void embedding(std::span<const std::int32_t> ids, const Tensor& table, Tensor y) = 0;
 
   // ---- transformer -------------------------------------------------------------------------
   /// y = LN(x) (1 + scale) + shift; LN has biased variance and no parameters.  x, y [N, D].
@@ -117,10 +114,10 @@ class Ops {
   /// x [T, H, W, 2C], y [2T, H, W, C].
   virtual void channels_to_frames(const Tensor& x, Tensor y) = 0;
   /// The residual decoder's parameter-free skip, added: y += Dup(x) (spec 6.2). Frames grow by `ft`
-  /// 1 or 2, rows and columns by 2: y[t ft + a - drop_first, 2h + b, 2w + e, o] += x[t, h, w, c] with
-  /// c = (((o ft + a) 2 + b) 2 + e) / repeats, repeats = O ft 4 / C. `drop_first` is 1 for the first
-  /// chunk of a clip with ft = 2 (its first frame is not doubled), else 0.
-  /// x [T, H, W, C], y [T ft - drop_first, 2H, 2W, O].
+  /// 1 or 2, rows and columns by 2: y[t ft + a - drop_first, 2h + b, 2w + e, o] += x[t, h, w, c]
+  /// with c = (((o ft + a) 2 + b) 2 + e) / repeats, repeats = O ft 4 / C. `drop_first` is 1 for the
+  /// first chunk of a clip with ft = 2 (its first frame is not doubled), else 0. x [T, H, W, C], y
+  /// [T ft - drop_first, 2H, 2W, O].
   virtual void add_dup_up(const Tensor& x, std::int64_t ft, std::int64_t drop_first, Tensor y) = 0;
   /// The residual encoder's parameter-free skip, added: y += Avg(x) (spec 6.2): channels and the
   /// (ft, 2, 2) sub-positions flattened as (c, a, b, e), then means of equal groups. ft = 2 with
