@@ -72,7 +72,7 @@ void check_clip(const Job& job, PreparedJob& made, Problems& problems) {
 }
 
 void check_device(const Job& job, Problems& problems) {
-  if (job.device == "cuda" && cuda_device_api() == nullptr) {
+  if (job.device == "cuda" && !cuda_absent_reason().empty()) {
     problems.add("device: cuda was asked for, but {}", cuda_absent_reason());
   }
 }

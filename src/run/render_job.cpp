@@ -51,8 +51,9 @@ std::vector<RankReport> gather_reports(const Communicator& comm, const RankRepor
 }
 
 std::unique_ptr<Ops> make_ops(const Job& job, int threads, const Session& session) {
-  if (job.device != "cpu" && cuda_device_api() != nullptr)
+  if (job.device != "cpu" && cuda_absent_reason().empty()) {
     return make_cuda_ops(session.local_rank());
+  }
   return make_cpu_ops(threads);
 }
 
