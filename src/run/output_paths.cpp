@@ -66,4 +66,22 @@ void check_side_files(const Job& job, Problems& problems) {
   }
 }
 
+void check_free_space(const Job& job, const Clip& clip, Problems& problems) {
+  const double raw = 3.0 * static_cast<double>(clip.width * clip.height * clip.frames);
+  const std::string extension = job.output.extension().string();
+  // Of raw RGB: y4m keeps half (4:2:0), lossless formats about as much, x264 rarely under 1/50.
+  const double share =
+      extension == ".y4m" || extension == ".png" || job.codec == "ffv1" ? 0.5 : 0.02;
+  const fs::path folder = job.output.has_parent_path() ? job.output.parent_path() : ".";
+  std::error_code unknown;
+  const fs::space_info space = fs::space(folder, unknown);
+  if (unknown) return;  // a missing folder is check_video_output()'s to tell
+  if (static_cast<double>(space.available) < raw * share) {
+    problems.add(
+        "output: {}: {:.1f} MB are free there, the clip needs about {:.1f} MB: make room or "
+        "write elsewhere",
+        job.output.string(), static_cast<double>(space.available) / 1e6, raw * share / 1e6);
+  }
+}
+
 }  // namespace weft

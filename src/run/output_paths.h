@@ -19,4 +19,8 @@ std::filesystem::path record_path(const Job& job);
 /// Folders of contact sheet and record that are missing or cannot be written.
 void check_side_files(const Job& job, Problems& problems);
 
+/// A file system too full for the clip: less than a careful estimate of its size is free. A clip
+/// that turns out larger still fails cleanly while it is written.
+void check_free_space(const Job& job, const Clip& clip, Problems& problems);
+
 }  // namespace weft

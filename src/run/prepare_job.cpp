@@ -85,6 +85,7 @@ void check_rank_0(const Job& job, JobUse use, PreparedJob& made, Problems& probl
   if (use == JobUse::render && !job.output.empty()) {
     check_video_output(job.output, video_options(job, made.clip, made.model), problems);
     check_side_files(job, problems);
+    check_free_space(job, made.clip, problems);
   }
 }
 

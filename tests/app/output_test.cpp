@@ -93,29 +93,51 @@ TEST_F(Output, JobFileAndFlags) {
   EXPECT_TRUE(read_file(clip) == read_file(folder_.path() / "flags.y4m"));
 }
 
-TEST_F(Output, DiskFullLeavesNoClip) {
-  // A file system of 64 KiB in a mount namespace of its own.
-  const std::string mount = "mount -t tmpfs -o size=64k none " + shell_word(folder_.path().string());
-  if (std::system(("unshare -m sh -c " + shell_word(mount) + " 2>/dev/null").c_str()) != 0) {
-    GTEST_SKIP() << "this machine does not let us mount a small file system (unshare -m)";
+class SmallDisk : public Output {
+ protected:
+  /// Renders onto a file system of 64 KiB in a mount namespace of its own, then lists what is
+  /// there.
+  Outcome render_there(const std::string& name, const Words& more) {
+    const Words words{"render",
+                      "--model",
+                      golden_model("tiny-wan21"),
+                      "--prompt",
+                      "a red balloon",
+                      "--width",
+                      "128",
+                      "--height",
+                      "128",
+                      "--frames",
+                      "9",
+                      "--steps",
+                      "1",
+                      "-o",
+                      (folder_.path() / name).string()};
+    Words all = words;
+    all.insert(all.end(), more.begin(), more.end());
+    return run_weft(all, 2, mount_ + " && ",
+                    "; code=$?; ls -A " + folder_.path().string() + "; exit $code");
   }
-  const Words words{"render",
-                    "--model",
-                    golden_model("tiny-wan21"),
-                    "--prompt",
-                    "a red balloon",
-                    "--width",
-                    "128",
-                    "--height",
-                    "128",
-                    "--frames",
-                    "9",
-                    "--steps",
-                    "1",
-                    "-o",
-                    (folder_.path() / "clip.y4m").string()};
-  const Outcome ran = run_weft(words, 2, mount + " && ", "; ls -A " + folder_.path().string());
-  EXPECT_NE(ran.err.find("clip.y4m"), std::string::npos) << ran.err;
+  void SetUp() override {
+    if (std::system(("unshare -m sh -c " + shell_word(mount_) + " 2>/dev/null").c_str()) != 0) {
+      GTEST_SKIP() << "this machine does not let us mount a small file system (unshare -m)";
+    }
+  }
+  const std::string mount_ =
+      "mount -t tmpfs -o size=64k none " + shell_word(folder_.path().string());
+};
+
+TEST_F(SmallDisk, IsNoticedBeforeRendering) {
+  const Outcome ran = render_there("clip.y4m", {});
+  EXPECT_EQ(ran.exit_code, 2);
+  EXPECT_NE(ran.err.find("make room"), std::string::npos) << ran.err;
+  EXPECT_EQ(ran.out, "") << "left behind";
+}
+
+TEST_F(SmallDisk, FullWhileWritingLeavesNoClip) {
+  const Outcome ran = render_there("clip.mkv", {"--crf", "0"});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_NE(ran.err.find("clip.mkv"), std::string::npos) << ran.err;
   EXPECT_NE(ran.err.find("No space left"), std::string::npos) << ran.err;
   EXPECT_EQ(ran.out, "") << "left behind";
 }
