@@ -143,7 +143,7 @@ PlanFigures plan_figures(const RenderPlan& plan, const Clip& clip, const ModelFo
   const double text_bytes = 4.0 * static_cast<double>(text_encoder_parameters(size_of(model.text)));
   const double net_bytes = 4.0 * static_cast<double>(transformer_parameters(transformer));
   const Box one_frame{{Range{0, 1}, clip.latents.rows(), clip.latents.cols()}};
-  const double vae_bytes = 4.0 * static_cast<double>(vae_decode_cost(vae, one_frame).parameters);
+  const double vae_bytes = 8.0 * static_cast<double>(vae_decode_cost(vae, one_frame).parameters);
   // The widest layers of one chunk: input with its two history frames, output, and one more.
   const double chunk_bytes = 4.0 * static_cast<double>(clip.width * clip.height) *
                              static_cast<double>(model.vae.decoder_base_dim) * 14 /
