@@ -30,7 +30,7 @@ void add_job_options(CLI::App& command, Typed& typed) {
     CLI::Option* option = nullptr;
     if (key.type == JobValue::toggle) {
       // --metadata and --no-metadata; also --metadata=false as in a job file.
-      option = command.add_flag(flag + "{true},--no-" + key.name + "{false}", value, key.help);
+      option = command.add_flag(flag + ",!--no-" + key.name, value, key.help);
     } else {
       option = command.add_option(flag, value, key.help)->type_name(key.metavar);
     }

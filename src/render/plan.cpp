@@ -139,9 +139,10 @@ PlanFigures plan_figures(const RenderPlan& plan, const Clip& clip, const ModelFo
     }
   }
 
-  // float32 on the CPU. The text encoder is freed before the transformer comes in.
-  const double text_bytes = 4.0 * static_cast<double>(text_encoder_parameters(size_of(model.text)));
-  const double net_bytes = 4.0 * static_cast<double>(transformer_parameters(transformer));
+  // On the CPU float32, and once more in the order the kernels want. The text encoder is freed
+  // before the transformer comes in.
+  const double text_bytes = 8.0 * static_cast<double>(text_encoder_parameters(size_of(model.text)));
+  const double net_bytes = 8.0 * static_cast<double>(transformer_parameters(transformer));
   const Box one_frame{{Range{0, 1}, clip.latents.rows(), clip.latents.cols()}};
   const double vae_bytes = 8.0 * static_cast<double>(vae_decode_cost(vae, one_frame).parameters);
   // The widest layers of one chunk: input with its two history frames, output, and one more.
