@@ -1,6 +1,6 @@
-#include <unistd.h>
-
 #include <cstdlib>
+
+#include <unistd.h>
 
 #include "weft/app/commands.h"
 

@@ -22,7 +22,8 @@ class WeightSource {
   /// are recorded and an undefined Tensor is returned; in check mode it is always undefined.
   Tensor take(const std::string& name, const Shape& shape);
   /// The stored bytes themselves, under either of two names, for a table of which only a few rows
-  /// are used; nullptr when it is missing or wrong (recorded). Valid as long as the TensorFiles live.
+  /// are used; nullptr when it is missing or wrong (recorded). Valid as long as the TensorFiles
+  /// live.
   const StoredTensor* take_stored(const std::string& name, const std::string& alias,
                                   const Shape& shape);
   [[nodiscard]] bool has(const std::string& name) const { return files_.find(name) != nullptr; }
