@@ -48,16 +48,16 @@ step() {
   fi
 }
 
-build() {  # PRESET [cmake arguments] -- TARGETS
-  local preset="$1" options=()
-  shift
+build() {  # PRESET FOLDER [cmake arguments] -- TARGETS
+  local preset="$1" folder="$2" options=()
+  shift 2
   while [ "$1" != -- ]; do
     options+=("$1")
     shift
   done
   shift
-  cmake --preset "$preset" "${options[@]}" &&
-    cmake --build --preset "$preset" --parallel "$jobs" --target "$@"
+  cmake --preset "$preset" -B "$folder" "${options[@]}" &&
+    cmake --build "$folder" --parallel "$jobs" --target "$@"
 }
 
 check_format() {  # CLANG_FORMAT: names the files it would change
@@ -72,7 +72,8 @@ check_format() {  # CLANG_FORMAT: names the files it would change
 check_tidy() {
   # The compilation database holds GCC's flags; clang need not know every warning of GCC.
   run-clang-tidy-16 -clang-tidy-binary clang-tidy-16 -p build/cpu -quiet -j "$jobs" \
-    -extra-arg=-Wno-unknown-warning-option "$PWD/(src|kernels/cpu)/.*"
+    -extra-arg=-Wno-unknown-warning-option "$PWD/(src|kernels/cpu)/.*" 2>&1 |
+    sed '/^clang-tidy-16 \|warnings.* generated\|^$/d'
 }
 
 ctest_in() {  # BUILD_FOLDER ARGUMENTS...
@@ -95,13 +96,16 @@ else
   skip format "clang-format-14 is not installed; other versions format differently"
 fi
 
-if ! step build-cpu build cpu -- all; then
+if ! step build-cpu build cpu build/cpu -- all; then
   echo "Nothing else can be shown until the program builds."
   exit 1
 fi
 
 if command -v nvcc >/dev/null; then
-  step build-gpu build gpu -DWEFT_TESTS=OFF -DWEFT_BENCH=OFF -- weft weft_kernels || true
+  # Compiled only. A folder of its own, because WEFT_NATIVE, which lets ccache hand over what build-cpu
+  # compiled, is not for a program that may be carried to another machine.
+  step build-gpu build gpu build/gpu-check -DWEFT_NATIVE=ON -DWEFT_TESTS=OFF -DWEFT_BENCH=OFF \
+    -- weft weft_kernels || true
 else
   skip build-gpu "nvcc is not on PATH"
 fi
@@ -141,7 +145,7 @@ else
   else
     skip clang-tidy "clang-tidy-16 is not installed"
   fi
-  if step build-debug build debug -- all; then
+  if step build-debug build debug build/debug -- all; then
     # MPI, OpenMP and FFmpeg keep memory until the process ends: leaks are not ours to judge there.
     export ASAN_OPTIONS="detect_leaks=0:strict_string_checks=1" UBSAN_OPTIONS="print_stacktrace=1"
     step tests-sanitized ctest_in build/debug --label-regex '^(unit|golden)$' "${exclude[@]}" || true
