@@ -29,7 +29,12 @@ void RingHistory::begin_chunk(int chunk) {
   const int expected = chunk_ < 0 ? comm_.rank() : chunk_ + comm_.size();
   WEFT_ASSERT(chunk == expected && chunk < chunks_, "chunk {} of {} on rank {} of {}, want {}",
               chunk, chunks_, comm_.rank(), comm_.size(), expected);
-  finish();
+  // Histories of the chunk just done may still be on their way: the next rank takes them while it
+  // decodes, and waiting for it here would make the ranks take turns.
+  while (!messages_.empty() && messages_.front().chunk < chunk_) {
+    messages_.front().pending.wait();
+    messages_.pop_front();
+  }
   chunk_ = chunk;
 }
 
@@ -68,7 +73,7 @@ void RingHistory::put(int layer, const Tensor& last) {
     return;
   }
   auto pending = comm_.start_send(bytes_of(kept), (comm_.rank() + 1) % comm_.size(), layer);
-  messages_.push_back({kept, std::move(pending)});
+  messages_.push_back({chunk_, kept, std::move(pending)});
 }
 
 void RingHistory::drop_sent() {

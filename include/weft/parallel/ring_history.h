@@ -20,16 +20,15 @@ namespace weft {
 ///
 /// A rank waits in take() until the rank before has put that layer, so the ranks work as a
 /// pipeline. It cannot lock up: sends never wait for a later chunk (begin_chunk() waits only until
-/// the rank's chunk before, `size` chunks ago, has been taken), so the lowest chunk under way
-/// always goes on.
+/// the rank's chunk before the last has been taken), so the lowest chunk under way always goes on.
 class RingHistory final : public CausalHistory {
  public:
   /// `skips_first[layer]`: the first chunk does not touch this layer (VaeDecoder::skips_first), so
   /// the second chunk finds zeros. Collective over `comm`, also for ranks without a chunk.
   RingHistory(const Communicator& comm, std::vector<bool> skips_first, int chunks);
 
-  /// Chunks of this rank in ascending order. Waits for sends of the chunk before, which bounds the
-  /// memory of messages under way to one chunk's histories.
+  /// Chunks of this rank in ascending order. Waits for sends of the chunk before the last, which
+  /// bounds the memory of messages under way to two chunks' histories.
   void begin_chunk(int chunk);
   void take(int layer, Tensor to) override;
   void put(int layer, const Tensor& last) override;
@@ -42,6 +41,7 @@ class RingHistory final : public CausalHistory {
 
  private:
   struct Message {
+    int chunk;
     Tensor data;  // before `pending`: outlives the transfer
     Communicator::Pending pending;
   };
