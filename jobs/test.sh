@@ -129,12 +129,14 @@ if [ "${#without[@]}" -gt 0 ]; then
   exclude=(--label-exclude "^($(IFS='|'; echo "${without[*]}"))\$")
 fi
 step tests ctest_in build/cpu "${exclude[@]}" || true
-# Tests that skipped themselves, each with the reason it gave.
+# Tests that skipped themselves, counted by the reason they gave.
 while read -r line; do
   skipped+=("$line")
 done < <(awk '/^[0-9]+\/[0-9]+ Test: / { name = $3 }
-              reason { print name ": " $0; reason = 0 }
-              /: Skipped$/ { reason = 1 }' build/cpu/Testing/Temporary/LastTest.log)
+              reason { tests[$0]++; first[$0] = name; reason = 0 }
+              /: Skipped$/ { reason = 1 }
+              END { for (r in tests) print tests[r] " x " first[r] (tests[r] > 1 ? " and others: " : ": ") r }
+             ' build/cpu/Testing/Temporary/LastTest.log | sort)
 
 if $quick; then
   skip clang-tidy "--quick"
@@ -145,7 +147,7 @@ else
   else
     skip clang-tidy "clang-tidy-16 is not installed"
   fi
-  if step build-debug build debug build/debug -- all; then
+  if step build-debug build debug build/debug -- weft weft_unit_and_golden_tests; then
     # MPI, OpenMP and FFmpeg keep memory until the process ends: leaks are not ours to judge there.
     export ASAN_OPTIONS="detect_leaks=0:strict_string_checks=1" UBSAN_OPTIONS="print_stacktrace=1"
     step tests-sanitized ctest_in build/debug --label-regex '^(unit|golden)$' "${exclude[@]}" || true
@@ -159,7 +161,8 @@ if [ "${#skipped[@]}" -gt 0 ]; then
 fi
 echo
 echo "ctest in build/cpu, after $((SECONDS / 60)) min $((SECONDS % 60)) s in all:"
-sed --quiet '/tests passed/,$p' "$logs/tests.log" | grep --invert-match '^$' || true
+sed --quiet '/tests passed/,/^Total Test time/p; /^The following tests FAILED/,$p' "$logs/tests.log" |
+  grep --invert-match '^$' || true
 if [ "${#failed[@]}" -gt 0 ]; then
   echo "FAILED: ${failed[*]}"
   exit 1

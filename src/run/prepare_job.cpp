@@ -141,7 +141,10 @@ PreparedJob prepare_job(const Job& job, const Problems& found, const Communicato
   PreparedJob made;
   Problems problems = found;
   Job checked = job;
-  if (use == JobUse::plan && checked.output.empty()) checked.output = "none.mp4";
+  if (use == JobUse::plan) {  // nothing is drawn or written: prompt and output may be left out
+    if (checked.output.empty()) checked.output = "none.mp4";
+    if (checked.prompt.empty()) checked.prompt = "none";
+  }
   add_key_problems(checked, problems);
   check_device(job, problems);
   Problems of_model;
