@@ -204,9 +204,11 @@ std::string describe(const RenderPlan& plan, const Clip& clip, const ModelFolder
   out +=
       fmt::format("clip     {} x {} pixels, {} frames at {:g} fps ({:.1f} s)\n", clip.width,
                   clip.height, clip.frames, clip.fps, static_cast<double>(clip.frames) / clip.fps);
-  out += fmt::format("model    {}: {} layers, {} heads x {}, {:.2f} B parameters{}\n", model.name,
+  const auto parameters = static_cast<double>(transformer_parameters(size_of(model.transformer)));
+  out += fmt::format("model    {}: {} layers, {} heads x {}, {:.2f} {} parameters{}\n", model.name,
                      model.transformer.layers, model.transformer.heads, model.transformer.head_dim,
-                     static_cast<double>(transformer_parameters(size_of(model.transformer))) / 1e9,
+                     parameters >= 1e8 ? parameters / 1e9 : parameters / 1e6,
+                     parameters >= 1e8 ? "billion" : "million",
                      model.two_experts ? ", two experts" : "");
   out += fmt::format("latents  {} channels, {} frames x {} rows x {} columns, {} tokens\n",
                      clip.channels, clip.latents.frames().size(), clip.latents.rows().size(),
