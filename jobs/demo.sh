@@ -16,7 +16,7 @@ Environment:
 TEXT
 }
 
-prompt="a red ball rolls over green grass"
+prompt="a rocket rises, the night sky"
 case "${1:-}" in
   "") ;;
   -h | --help) usage; exit 0 ;;
