@@ -11,7 +11,7 @@ import sentencepiece
 import captions
 from clips import load_names
 
-PIECES = 1800
+PIECES = 960
 CAPTIONS = 60_000
 JOINT = "\t"  # marks where Chinese words end, so that no piece spans two of them
 

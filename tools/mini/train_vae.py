@@ -1,20 +1,27 @@
 """Trains the video autoencoder on clips drawn on the fly; WORK/vae/ comes out in diffusers' layout, bfloat16.
 
-usage: train_vae.py WORK SECONDS [BATCH]
+usage: train_vae.py WORK SECONDS FROM TO [BATCH [decoder]]
+FROM and TO say which part of the learning-rate schedule (0 to 1) this call covers; each call goes on from WORK/vae.
+With `decoder` the encoder stays as it is, so that the transformer can be trained on its latents at the same time; the
+result is then WORK/vae_tuned.
 """
 
 import json
+import math
+import os
 import sys
 import time
 
 import torch
 import torch.nn.functional as F
+from diffusers import AutoencoderKLWan
 
 import captions
 from clips import Stage, generator_for, load_names
+from muon import Muon
 from whole_clip_vae import WholeClip, check, new_vae
 
-LEARNING_RATE = 2e-3
+ADAM_RATE, MUON_RATE = 1e-3, 3e-3
 KL_WEIGHT = 1e-4
 
 
@@ -36,73 +43,89 @@ def psnr(video, clips):
 
 
 @torch.no_grad()
-def measure(vae, stage, names, device, count=256):
+def measure(vae, stage, names, device, count=192):
     """Per-channel mean and deviation of the latents, and the reconstruction's PSNR on held-out scenes."""
     whole = WholeClip(vae)
     generator, rng = generator_for(99, device)
     means, scores = [], []
-    for _ in range(count // 32):
-        scenes = [captions.draw_scene(len(names), rng) for _ in range(32)]
+    for _ in range(count // 16):
+        scenes = [captions.draw_scene(len(names), rng) for _ in range(16)]
         clips, _ = stage.draw(scenes, generator)
         means.append(whole.encode(clips)[0].float())
-        held = [captions.draw_held_out(len(names), rng) for _ in range(32)]
+        held = [captions.draw_held_out(len(names), rng) for _ in range(16)]
         clips, _ = stage.draw(held, generator)
         scores.append(psnr(whole.decode(whole.encode(clips)[0]), clips))
     z = torch.cat(means).transpose(0, 1).flatten(1)
     return z.mean(1).tolist(), z.std(1).tolist(), sum(scores) / len(scores)
 
 
-def main(work, seconds, batch=32):
+def main(work, seconds, start, end, batch=12, part="all"):
     began = time.time()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cudnn.benchmark = True
+    torch._dynamo.config.cache_size_limit = 64  # one small kernel per layer size
     torch.set_float32_matmul_precision("high")
     check()
     names, stage = load_names(work), Stage(work, device)
     torch.manual_seed(0)
     vae = new_vae().to(device)
+    tuned = part == "decoder"
+    out = f"{work}/vae_tuned" if tuned else f"{work}/vae"
+    source = out if os.path.exists(out) else f"{work}/vae"
+    if os.path.exists(source):
+        vae.load_state_dict(AutoencoderKLWan.from_pretrained(source).state_dict())
+        print("goes on from", source)
     whole = WholeClip(vae, compiled=device == "cuda")
-    parameters = list(vae.parameters())
-    optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=1e-4, fused=device == "cuda")
+    if tuned:
+        vae.encoder.requires_grad_(False)
+        vae.quant_conv.requires_grad_(False)
+    parameters = [p for p in vae.parameters() if p.requires_grad]
+    matrices = [p for n, p in vae.named_parameters() if p.requires_grad and p.ndim > 3 and "conv_out" not in n and "gamma" not in n]
+    chosen = {id(p) for p in matrices}
+    others = [p for p in parameters if id(p) not in chosen]
+    muon = Muon(matrices)
+    adam = torch.optim.AdamW(others, lr=ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0, fused=device == "cuda")
     average = [p.detach().clone() for p in parameters]
-    generator, rng = generator_for(5, device)
+    generator, rng = generator_for(int(began), device)
     step, spoken = 0, 0.0
     while (done := (time.time() - began) / seconds) < 1:
-        rate = LEARNING_RATE * min(1, (step + 1) / 100) * max(0.0, 0.5 * (1 + torch.cos(torch.tensor(done * 3.14159)).item()))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        rate = 0.5 * (1 + math.cos(math.pi * (start + (end - start) * done))) * min(1, (step + 1) / 100)
         scenes = [captions.draw_scene(len(names), rng, two=0.5) for _ in range(batch)]
         with torch.no_grad():
             clips, _ = stage.draw(scenes, generator)
         with torch.autocast(device, torch.bfloat16):
-            mean, logvar = whole.encode(clips.contiguous())
+            with torch.set_grad_enabled(not tuned):
+                mean, logvar = whole.encode(clips.contiguous())
             mean, logvar = mean.float(), logvar.float().clamp(-20, 10)
             z = mean + torch.exp(0.5 * logvar) * torch.randn_like(mean)
             video = whole.decode(z)
         kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
         loss = loss_of(video.float(), clips) + KL_WEIGHT * kl
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        torch.nn.utils.clip_grad_norm_(others, 1.0)
+        muon.step(MUON_RATE * rate)
+        for group in adam.param_groups:
+            group["lr"] = ADAM_RATE * rate
+        adam.step()
+        adam.zero_grad(set_to_none=True)
         torch._foreach_lerp_(average, [p.detach() for p in parameters], 1 - min(0.998, step / (step + 10)))
         step += 1
-        if time.time() - spoken > 15:
+        if time.time() - spoken > 25:
             spoken = time.time()
             memory = torch.cuda.max_memory_allocated() / 2**30 if device == "cuda" else 0
-            print(f"{time.time() - began:6.1f} s  step {step}  loss {loss.item():.4f}  kl {kl.item():.2f}  "
+            print(f"VAE {time.time() - began:6.1f} s  step {step}  loss {loss.item():.4f}  kl {kl.item():.2f}  "
                   f"psnr {psnr(video.detach().float(), clips):.2f}  {memory:.1f} GiB", flush=True)
     for p, a in zip(parameters, average):
         # what is stored is bfloat16: measure and use exactly that
         p.data.copy_(a.bfloat16().float())
     vae.eval()
-    mean, std, score = measure(vae, stage, names, device)
+    mean, std, score = measure(vae, stage, names, device, 192 if device == "cuda" else 16)
     vae.register_to_config(latents_mean=mean, latents_std=std)
-    vae.to(torch.bfloat16).save_pretrained(f"{work}/vae")
+    vae.to(torch.bfloat16).save_pretrained(out)
     with open(f"{work}/vae_scores.json", "w") as f:
         json.dump({"psnr_held_out_db": score, "steps": step, "batch": batch, "seconds": seconds}, f)
-    print(f"{step} steps, held-out reconstruction {score:.2f} dB; latent std {min(std):.2f} .. {max(std):.2f}")
+    print(f"VAE {step} steps, held-out reconstruction {score:.2f} dB; latent std {min(std):.2f} .. {max(std):.2f}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], float(sys.argv[2]), *map(int, sys.argv[3:]))
+    main(sys.argv[1], *map(float, sys.argv[2:5]), *map(int, sys.argv[5:6]), *sys.argv[6:])

@@ -14,40 +14,43 @@ def new_vae(base_dim=16):
     return AutoencoderKLWan(base_dim=base_dim, z_dim=16, dim_mult=[1, 2, 4, 4], num_res_blocks=2)
 
 
-def _past(x, frames, taps, stride=1):
+def _past(x, frames, taps):
     """Stack each frame behind its taps-1 predecessors along channels, zeros before the first."""
-    v = x.unflatten(0, (-1, frames))
-    padded = torch.cat([torch.zeros_like(v[:, :1])] * (taps - 1) + [v], 1)
-    return torch.cat([padded[:, k:k + frames] for k in range(taps)], 2).flatten(0, 1)
+    v = x.permute(0, 2, 3, 1).unflatten(0, (-1, frames))  # [B, T, H, W, C], contiguous for channels-last x
+    padded = F.pad(v, (0, 0, 0, 0, 0, 0, taps - 1, 0))
+    return torch.cat([padded[:, k:k + frames] for k in range(taps)], -1).flatten(0, 1).permute(0, 3, 1, 2)
+
+
+def _stacked(conv, x):
+    """The convolution over frames that _past has stacked."""
+    o, i, kt, kh, kw = conv.weight.shape
+    weight = conv.weight.permute(0, 3, 4, 2, 1).reshape(o, kh, kw, kt * i).permute(0, 3, 1, 2)
+    return F.conv2d(x, weight, conv.bias, padding=kh // 2)
 
 
 def _conv3d(conv, x, frames):
-    o, i, kt, kh, kw = conv.weight.shape
-    weight = conv.weight.transpose(1, 2).reshape(o, kt * i, kh, kw)
-    if kt > 1:
-        x = _past(x, frames, kt)
     x = x.contiguous(memory_format=torch.channels_last)
-    return F.conv2d(x, weight.contiguous(memory_format=torch.channels_last), conv.bias, padding=kh // 2)
+    return _stacked(conv, x if conv.weight.shape[2] == 1 else _past(x, frames, conv.weight.shape[2]))
 
 
 def _norm(x, gamma):
     return F.normalize(x.float(), dim=1).to(x.dtype) * (x.shape[1] ** 0.5 * gamma.reshape(1, -1, 1, 1)).to(x.dtype)
 
 
-def _norm_silu(x, gamma):
-    return F.silu(_norm(x, gamma))
+def _norm_silu_past(x, gamma, frames):
+    return _past(F.silu(_norm(x, gamma)).contiguous(memory_format=torch.channels_last), frames, 3)
 
 
 class WholeClip:
     def __init__(self, vae, compiled=False):
         self.vae = vae
-        self.norm_silu = torch.compile(_norm_silu, dynamic=True) if compiled else _norm_silu
+        self.ready = torch.compile(_norm_silu_past, dynamic=False) if compiled else _norm_silu_past
 
     def _res(self, block, x, n):
         short = x if block.conv_shortcut is None or isinstance(block.conv_shortcut, torch.nn.Identity) \
             else _conv3d(block.conv_shortcut, x, n)
-        x = _conv3d(block.conv1, self.norm_silu(x, block.norm1.gamma), n)
-        return short + _conv3d(block.conv2, self.norm_silu(x, block.norm2.gamma), n)
+        x = _stacked(block.conv1, self.ready(x, block.norm1.gamma, n))
+        return short + _stacked(block.conv2, self.ready(x, block.norm2.gamma, n))
 
     def _attention(self, block, x):
         q, k, v = block.to_qkv(_norm(x, block.norm.gamma)).flatten(2).transpose(1, 2).chunk(3, -1)
@@ -90,7 +93,7 @@ class WholeClip:
             else:
                 x = self._res(block, x, n)
         x = self._mid(e.mid_block, x, n)
-        x = _conv3d(self.vae.quant_conv, _conv3d(e.conv_out, self.norm_silu(x, e.norm_out.gamma), n), n)
+        x = _conv3d(self.vae.quant_conv, _stacked(e.conv_out, self.ready(x, e.norm_out.gamma, n)), n)
         return x.unflatten(0, (-1, n)).transpose(1, 2).chunk(2, 1)
 
     def decode(self, z):
@@ -103,7 +106,7 @@ class WholeClip:
                 x = self._res(res, x, n)
             if block.upsamplers is not None:
                 x, n = self._resample(block.upsamplers[0], x, n)
-        x = _conv3d(d.conv_out, self.norm_silu(x, d.norm_out.gamma), n)
+        x = _stacked(d.conv_out, self.ready(x, d.norm_out.gamma, n))
         return x.unflatten(0, (-1, n))
 
 
