@@ -44,7 +44,7 @@ if [ -n "${WEFT_MODEL:-}" ]; then
   model="$WEFT_MODEL"
 elif [ -e models/weft-mini/model_index.json ]; then
   model=models/weft-mini
-  size=(--steps 25 --fps 10)
+  size=(--steps 25 --guidance-scale 3 --fps 10)
 else
   model=tests/golden/tiny-wan21
   size=(--width 256 --height 144 --frames 33 --steps 10)

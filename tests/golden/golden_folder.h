@@ -45,13 +45,13 @@ inline std::vector<fs::path> golden_folders() {
 }
 
 struct Golden {
-  fs::path path;
   nlohmann::json job;
+  fs::path path;  ///< of the model: the folder itself, or what the key "model" names from there
   SafetensorsFile file;
 
   explicit Golden(const fs::path& folder)
-      : path(folder),
-        job(nlohmann::json::parse(std::ifstream(folder / "golden.json"))),
+      : job(nlohmann::json::parse(std::ifstream(folder / "golden.json"))),
+        path(folder / job.value("model", ".")),
         file(folder / "golden.safetensors") {}
 
   [[nodiscard]] bool has(const std::string& name) const { return file.tensors().contains(name); }

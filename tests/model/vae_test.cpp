@@ -61,9 +61,9 @@ TEST(VaeGolden, DecodesAndEncodesLikeTheReference) {
     SCOPED_TRACE(folder.string());
     const Golden golden(folder);
     Problems problems;
-    const VaeConfig config = VaeConfig::read(folder / "vae/config.json", problems);
+    const VaeConfig config = VaeConfig::read(golden.path / "vae/config.json", problems);
     problems.throw_if_any();
-    const TensorFiles files(folder / "vae", "diffusion_pytorch_model");
+    const TensorFiles files(golden.path / "vae", "diffusion_pytorch_model");
 
     WeightSource decoder_weights(files, "vae", Mode::load, DeviceKind::cpu);
     const VaeDecoder decoder(config, decoder_weights);

@@ -12,7 +12,7 @@ prompts=(
   "a sunflower grows, a meadow"
   "a butterfly circles, a pink background"
   "an octopus shakes, blue stripes"
-  "a bicycle moves right, a sunset"
+  "a camel moves right, a desert"
   "一只熊猫向右移动，绿色背景"
   "火箭升起，夜空"
   "一个西瓜旋转，黄色渐变背景"
@@ -22,7 +22,7 @@ trap 'rm -rf "$work"' EXIT
 row=0
 for prompt in "${prompts[@]}"; do
   mkdir "$work/$row"
-  "$weft" render --model models/weft-mini --prompt "$prompt" --steps 25 --seed "$((row + 1))" --quiet --record none \
+  "$weft" render --model models/weft-mini --prompt "$prompt" --steps 25 --guidance-scale 3 --seed "$((row + 1))" --quiet --record none \
     --output "$work/$row/%02d.png" >/dev/null
   # Frames 0, 3, 6, 9, 12 and 15 side by side.
   ffmpeg -v error -y -i "$work/$row/%02d.png" -vf "select='not(mod(n,3))',tile=6x1:padding=2" -frames:v 1 \
