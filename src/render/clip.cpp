@@ -40,6 +40,14 @@ void set_size(Clip& clip, const SizeRequest& size, const ModelFolder& model, Pro
                        clip.width / model.space_factor());
 }
 
+std::size_t scene_of(const Clip& clip, const Range& latent_frames, std::int64_t time_factor) {
+  // Latent frame 0 is frame 0; latent frame i > 0 is frames (i - 1) f + 1 ... i f.
+  const std::int64_t middle = (latent_frames.begin + latent_frames.end - 1) * time_factor / 2;
+  std::size_t scene = 0;
+  while (scene + 1 < clip.scenes.size() && clip.scenes[scene + 1].frame <= middle) ++scene;
+  return scene;
+}
+
 void set_window(Clip& clip, const std::optional<std::array<std::int64_t, 3>>& window,
                 double overlap, const ModelFolder& model, Problems& problems) {
   const std::int64_t space = model.space_factor();

@@ -131,6 +131,8 @@ std::vector<JobKey> make_keys() {
       path_key("model", &Job::model, "PATH", what,
                "folder of a Wan 2.1/2.2 model (diffusers layout)"),
       text_key("prompt", &Job::prompt, prompt_rule, "TEXT", what, "what to draw"),
+      text_key("storyboard", &Job::storyboard, storyboard_rule, "FRAME: TEXT | ...", what,
+               "prompts that take over from later frames on, one per window of frames"),
       text_key("negative-prompt", &Job::negative_prompt, negative_prompt_rule, "TEXT", what,
                "what to avoid (default: nothing)"),
       path_key("image", &Job::image, "PATH", what, "first frame, for image-to-video models"),
@@ -188,6 +190,9 @@ std::vector<JobKey> make_keys() {
 
       choice_key("device", &Job::device, "auto|cpu|cuda", machine,
                  "where to compute (default auto: cuda when there is one)"),
+      choice_key("precision", &Job::precision, "auto|f32|bf16|fp8", machine,
+                 "of the arithmetic; fp8 is faster and less exact (default: bf16 on cuda, f32 on "
+                 "the cpu, which has no other)"),
       integer_key("threads", &Job::threads, threads_rule, machine,
                   "per rank; 0: the host's cores shared by its ranks (default 0)"),
   };

@@ -36,6 +36,12 @@ bool blank(const std::string& text) {
   return text.find_first_not_of(" \t\r\n\v\f") == std::string::npos;
 }
 
+std::string trimmed(const std::string& text) {
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  const std::size_t last = text.find_last_not_of(" \t\r\n");
+  return first == std::string::npos ? "" : text.substr(first, last - first + 1);
+}
+
 std::string range_rule(std::int64_t value, std::int64_t low, std::int64_t high) {
   if (low <= value && value <= high) return "";
   return fmt::format("{} is outside {} ... {}", value, low, high);
@@ -124,6 +130,37 @@ std::string negative_prompt_rule(const std::string& text) {
 std::string prompt_rule(const std::string& text) {
   if (blank(text)) return "is empty: say what to draw";
   return negative_prompt_rule(text);
+}
+
+std::vector<SceneText> parse_storyboard(const std::string& text) {
+  std::vector<SceneText> scenes;
+  if (blank(text)) return scenes;
+  for (const std::string& scene : split(text, '|')) {
+    const std::size_t colon = scene.find(':');
+    const std::string number = trimmed(scene.substr(0, std::min(colon, scene.size())));
+    std::int64_t frame = 0;
+    const char* end = number.data() + number.size();
+    const auto [stopped, error] = std::from_chars(number.data(), end, frame);
+    if (colon == std::string::npos || error != std::errc{} || stopped != end) {
+      fail_input("\"{}\" is not FRAME: PROMPT such as 33: a moon rises", trimmed(scene));
+    }
+    const std::int64_t before = scenes.empty() ? 0 : scenes.back().frame;
+    if (frame <= before) fail_input("frame {} does not come after frame {}", frame, before);
+    scenes.push_back({frame, trimmed(scene.substr(colon + 1))});
+    if (const std::string wrong = prompt_rule(scenes.back().prompt); !wrong.empty()) {
+      fail_input("the prompt from frame {} on {}", frame, wrong);
+    }
+  }
+  return scenes;
+}
+
+std::string storyboard_rule(const std::string& text) {
+  try {
+    static_cast<void>(parse_storyboard(text));
+    return "";
+  } catch (const InputError& e) {
+    return e.what();
+  }
 }
 
 std::string window_rule(const std::string& text) {

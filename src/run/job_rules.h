@@ -31,6 +31,7 @@ std::string overlap_rule(double value);   // [0, 0.9]
 using TextRule = std::string (*)(const std::string&);
 std::string any_text_rule(const std::string& text);
 std::string prompt_rule(const std::string& text);
+std::string storyboard_rule(const std::string& text);
 std::string negative_prompt_rule(const std::string& text);
 std::string not_empty_rule(const std::string& text);
 std::string window_rule(const std::string& text);

@@ -11,10 +11,10 @@
 
 namespace weft {
 
-/// A transformer with the prompts prepared for it.
+/// A transformer with the prompts prepared for it, one per scene.
 struct Expert {
   const WanTransformer* transformer;
-  TextContext cond;
+  std::vector<TextContext> cond;
   std::optional<TextContext> uncond;  // absent: no classifier-free guidance
   double guidance_scale = 5;
 };
@@ -32,9 +32,9 @@ class Denoiser {
  public:
   explicit Denoiser(Expert expert) : expert_(std::move(expert)) {}
 
-  /// Guided velocity [C, T, H, W] of a window's latents [C, T, H, W].
-  Tensor velocity(Ops& ops, const Tensor& latents, double timestep, FirstFrame first_frame,
-                  SelfAttention& attention);
+  /// Guided velocity [C, T, H, W] of a window's latents [C, T, H, W] that shows `scene`.
+  Tensor velocity(Ops& ops, const Tensor& latents, double timestep, std::size_t scene,
+                  FirstFrame first_frame, SelfAttention& attention);
 
  private:
   Expert expert_;

@@ -23,7 +23,13 @@ struct Clip {
   WindowSize window;                               // latent cells
   DecodeKind decode = DecodeKind::exact;
 
-  std::string prompt, negative_prompt;  // as given
+  /// What is drawn from a frame on; a window draws the scene of its middle frame.
+  struct Scene {
+    std::int64_t frame;
+    std::string prompt;  // as given
+  };
+  std::vector<Scene> scenes;  // the first from frame 0
+  std::string negative_prompt;
   TextCleaning cleaning = TextCleaning::basic;
   std::int64_t text_length = 512;
   bool has_image = false;  // the first frame is given
@@ -41,6 +47,9 @@ struct Clip {
     return guidance_scale > 1;
   }  // spec 5: scale_2 does not decide
 };
+
+/// The scene (index) of a window of latent frames that stand for `time_factor` frames each.
+std::size_t scene_of(const Clip& clip, const Range& latent_frames, std::int64_t time_factor);
 
 /// Wanted sizes in pixels and frames; 0 = "the model's native one".
 struct SizeRequest {

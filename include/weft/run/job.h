@@ -21,6 +21,7 @@ struct Job {
   std::filesystem::path image;   // "": none
   std::filesystem::path record;  // "": beside the clip; "none": no record
   std::string prompt;
+  std::string storyboard;  // "FRAME: PROMPT | FRAME: PROMPT": what is drawn from later frames on
   std::string negative_prompt;
   std::optional<std::int64_t> width, height, frames;  // pixels, pixels, frames (4 k + 1)
   std::optional<int> steps;
@@ -33,6 +34,7 @@ struct Job {
   double overlap = 0.25;                // of a window, along each axis that has several
   std::string decode = "exact";         // exact | tiles
   std::string device = "auto";          // auto | cpu | cuda
+  std::string precision = "auto";       // auto | f32 | bf16 | fp8
   std::string codec = "auto";           // auto | x264 | ffv1
   int crf = 18;
   std::string preset = "medium";
@@ -69,6 +71,14 @@ void read_job_file(const std::filesystem::path& path, Job& job, Problems& proble
 /// 4 k + 1, numbers out of range or not finite, window syntax, overlap outside [0, 0.9], ...
 /// Every value passes the same rule here as in JobKey::set, however it came into the job.
 void check_job(const Job& job, Problems& problems);
+
+/// "33: a moon | 65: a sun" to {{33, "a moon"}, {65, "a sun"}}. InputError: what is wrong in it,
+/// also frames that do not rise.
+struct SceneText {
+  std::int64_t frame;
+  std::string prompt;
+};
+std::vector<SceneText> parse_storyboard(const std::string& text);
 
 /// "832x480x81" to {832, 480, 81}; nothing for any other text.
 std::optional<std::array<std::int64_t, 3>> parse_size(const std::string& text);
