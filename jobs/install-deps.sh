@@ -28,6 +28,10 @@ test_packages=(
   clang-tidy-16                         # 14 and 15 lack std::source_location
 )
 
+if command -v nvcc >/dev/null && ! python3 -m pip --version >/dev/null 2>&1; then
+  build_packages+=(python3-pip)  # unpacks cudnn-frontend, below
+fi
+
 packages=("${build_packages[@]}" "${test_packages[@]}")
 case "${1:-}" in
   "") ;;
@@ -36,6 +40,28 @@ case "${1:-}" in
   *) usage >&2; exit 2 ;;
 esac
 
+# The C++ frontend of cuDNN comes inside a Python package, the same headers for every platform; they
+# are unpacked for the build, nothing is installed. Only a build with CUDA wants them.
+frontend_version=1.32.0
+frontend=build/deps/cudnn-frontend
+unpack_cudnn_frontend() {
+  command -v nvcc >/dev/null || return 0
+  [ ! -f "$frontend/include/cudnn_frontend.h" ] || return 0
+  echo "install-deps: unpacking cudnn-frontend $frontend_version into $frontend"
+  local wheels
+  wheels="$(mktemp -d)"
+  if python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+    --python-version 312 --implementation cp --abi cp312 --platform manylinux_2_28_x86_64 \
+    --dest "$wheels" "nvidia-cudnn-frontend==$frontend_version" >&2; then
+    python3 -m zipfile --extract "$wheels"/*.whl "$wheels/unpacked"
+    mkdir -p "$frontend"
+    mv "$wheels/unpacked/include" "$frontend/include"
+  else
+    echo "install-deps: cudnn-frontend could not be fetched: the CUDA backend cannot be built until" \
+      "CUDNN_FRONTEND_PATH names a folder with its headers" >&2
+  fi
+  rm -rf "$wheels"
+}
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
   echo "install-deps: this system has no apt; install the equivalents of: ${packages[*]}" >&2
   exit 1
@@ -46,7 +72,10 @@ for package in "${packages[@]}"; do
   status="$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null || true)"
   [ "$status" = installed ] || missing+=("$package")
 done
-[ "${#missing[@]}" -gt 0 ] || exit 0
+if [ "${#missing[@]}" -eq 0 ]; then
+  unpack_cudnn_frontend
+  exit 0
+fi
 
 if [ "$(id -u)" -eq 0 ]; then
   as_root=()
@@ -93,3 +122,4 @@ if [ "${#absent[@]}" -gt 0 ]; then
     "Debian 12 and Ubuntu 24.04 are known to have all" >&2
   exit 1
 fi
+unpack_cudnn_frontend

@@ -1,4 +1,5 @@
 // Stands in for kernels/cuda in a build without CUDA.
+#include "weft/base/error.h"
 #include "weft/device/device_api.h"
 #include "weft/ops/ops.h"
 
@@ -8,6 +9,10 @@ const DeviceApi* cuda_device_api() { return nullptr; }
 std::string cuda_absent_reason() {
   return "this weft was built without CUDA (WEFT_CUDA=OFF, or no nvcc was found)";
 }
-std::unique_ptr<Ops> make_cuda_ops(int /*device_index*/) { return nullptr; }
+int cuda_device_count() { return 0; }
+void use_cuda_device(int /*index*/) { fail("{}", cuda_absent_reason()); }
+std::unique_ptr<Ops> make_cuda_ops(int /*device_index*/, Precision /*precision*/) {
+  return nullptr;
+}
 
 }  // namespace weft

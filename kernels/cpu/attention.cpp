@@ -132,7 +132,8 @@ void CpuOps::attention(const Tensor& q, const Tensor& k, const Tensor& v, const 
                   out.shape() == q.shape() && s.keys > 0,
               "attention: q {}, k {}, v {}, out {}", q.shape().str(), k.shape().str(),
               v.shape().str(), out.shape().str());
-  WEFT_ASSERT(!args.bias.defined() || args.bias.shape() == Shape({s.heads, s.queries, s.keys}),
+  const std::int64_t positions = s.queries + s.keys - 1;
+  WEFT_ASSERT(!args.bias.defined() || args.bias.shape() == Shape({s.heads, positions}),
               "attention: bias {}", args.bias.shape().str());
   WEFT_ASSERT(!args.lse.defined() || args.lse.shape() == Shape({s.heads, s.queries}),
               "attention: lse {}", args.lse.shape().str());
@@ -176,9 +177,9 @@ void CpuOps::attention(const Tensor& q, const Tensor& k, const Tensor& v, const 
         float* sum = sums.data() + (i - begin) * s.padded_width();
         for (std::int64_t r = 0; r < group; ++r) {
           float* row = logits.data() + r * key_block;
-          const float* bias = args.bias.defined()
-                                  ? args.bias.data<float>() + (h * s.queries + i + r) * s.keys + key
-                                  : nullptr;
+          const float* bias = args.bias.defined() ? args.bias.data<float>() + h * positions +
+                                                        (key - (i + r) + s.queries - 1)
+                                                  : nullptr;
           const float block_max = scale_logits(row, count, padded, args.scale, bias,
                                                key + count == s.keys ? args.last_key_logit : 0.F);
           const float factor =
@@ -198,7 +199,8 @@ void CpuOps::attention(const Tensor& q, const Tensor& k, const Tensor& v, const 
       const Row& row = rows[static_cast<std::size_t>(i - begin)];
       const float* sum = sums.data() + (i - begin) * s.padded_width();
       float* to = out.data<float>() + (i * s.heads + h) * s.width;
-      for (std::int64_t j = 0; j < s.width; ++j) to[j] = sum[j] / row.sum;
+      const float total = row.sum == 0 ? 1.F : row.sum;  // all keys masked: zeros
+      for (std::int64_t j = 0; j < s.width; ++j) to[j] = sum[j] / total;
       if (args.lse.defined())
         args.lse.data<float>()[h * s.queries + i] =
             row.max + static_cast<float>(std::log(static_cast<double>(row.sum)));

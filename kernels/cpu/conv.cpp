@@ -23,7 +23,8 @@ void CpuOps::conv(const Tensor& x, const Tensor& w, const Tensor& b, const ConvA
       (height + args.pad_top + args.pad_bottom - kh) / args.stride_h + 1;
   const std::int64_t out_width = (width + args.pad_left + args.pad_right - kw) / args.stride_w + 1;
   WEFT_ASSERT(x.dim(3) == channels && b.numel() == outputs && frames >= kt &&
-                  y.shape() == Shape({out_frames, out_height, out_width, outputs}),
+                  y.shape() == Shape({out_frames, out_height, out_width, outputs}) &&
+                  (!args.residual.defined() || args.residual.shape() == y.shape()),
               "conv: x {}, w {}, b {}, y {}, want y [{}, {}, {}, {}]", x.shape().str(),
               w.shape().str(), b.shape().str(), y.shape().str(), out_frames, out_height, out_width,
               outputs);
@@ -67,6 +68,7 @@ void CpuOps::conv(const Tensor& x, const Tensor& w, const Tensor& b, const ConvA
   };
   multiply_packed(threads_, out_frames * out_height * out_width, pointers, *weights,
                   b.data<float>(), Activation::none, y.data<float>());
+  if (args.residual.defined()) add(y, args.residual);
 }
 
 }  // namespace weft::cpu

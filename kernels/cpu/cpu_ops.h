@@ -11,15 +11,15 @@ class CpuOps final : public Ops {
   explicit CpuOps(int threads) : threads_(threads) {}
 
   [[nodiscard]] DeviceKind device() const override { return DeviceKind::cpu; }
+  [[nodiscard]] DType activation() const override { return DType::f32; }
   [[nodiscard]] std::string describe() const override;
   void synchronize() override {}
 
   // dense.cpp
   void linear(const Tensor& x, const Tensor& w, const Tensor& b, Tensor y, Activation act) override;
   // norm.cpp
-  void layer_norm_modulate(const Tensor& x, const TokenRows& scale, const TokenRows& shift,
-                           float eps, Tensor y) override;
-  void layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, float eps, Tensor y) override;
+  void layer_norm(const Tensor& x, const TokenRows& weight, const TokenRows& bias, float eps,
+                  Tensor y) override;
   void rms_norm(const Tensor& x, const Tensor& w, float eps, Tensor y) override;
   void rms_norm_rope(const Tensor& x, const Tensor& w, float eps, const Tensor& cos,
                      const Tensor& sin, Tensor y) override;
@@ -30,6 +30,7 @@ class CpuOps final : public Ops {
   void silu(const Tensor& x, Tensor y) override;
   void gated_gelu(const Tensor& a, const Tensor& b, Tensor y) override;
   void combine(std::span<const Term> terms, Tensor out) override;
+  bool all_finite(const Tensor& x) override;
   void to_u8(const Tensor& x, Tensor y) override;
   // attention.cpp
   void attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,

@@ -1,4 +1,6 @@
 // Operations on each element by itself.
+#include <atomic>
+#include <bit>
 #include <cmath>
 
 #include "cpu_ops.h"
@@ -84,6 +86,20 @@ void CpuOps::combine(std::span<const Term> terms, Tensor out) {
                  for (std::int64_t j = 0; j < count; ++j) to[i + j] = sum[j];
                }
              });
+}
+
+bool CpuOps::all_finite(const Tensor& x) {
+  constexpr std::uint32_t exponent = 0x7F800000;  // all ones: infinite or not a number
+  const float* from = x.data<float>();
+  std::atomic<bool> finite{true};
+  for_ranges(threads_, x.numel(), 4, [&](std::int64_t begin, std::int64_t end) {
+    bool all = true;
+    for (std::int64_t i = begin; i < end; ++i) {
+      all &= (std::bit_cast<std::uint32_t>(from[i]) & exponent) != exponent;
+    }
+    if (!all) finite = false;
+  });
+  return finite;
 }
 
 void CpuOps::to_u8(const Tensor& x, Tensor y) {

@@ -57,37 +57,19 @@ void check_rows(const Tensor& x, const Tensor& y, std::int64_t width, const char
 
 }  // namespace
 
-void CpuOps::layer_norm_modulate(const Tensor& x, const TokenRows& scale, const TokenRows& shift,
-                                 float eps, Tensor y) {
+void CpuOps::layer_norm(const Tensor& x, const TokenRows& weight, const TokenRows& bias, float eps,
+                        Tensor y) {
   const std::int64_t width = x.dim(1);
-  check_rows(x, y, scale.rows.dim(1), "layer_norm_modulate");
-  check_rows(x, y, shift.rows.dim(1), "layer_norm_modulate");
+  check_rows(x, y, weight.rows.dim(1), "layer_norm");
+  check_rows(x, y, bias.rows.dim(1), "layer_norm");
   for_ranges(threads_, x.dim(0), width * 8, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const float* from = x.data<float>() + i * width;
       float* to = y.data<float>() + i * width;
-      const float* s = row_of(scale, i);
-      const float* t = row_of(shift, i);
+      const float* w = row_of(weight, i);
+      const float* b = row_of(bias, i);
       const auto [mean, inverse] = moments(from, width, eps);
-      for (std::int64_t j = 0; j < width; ++j) {
-        to[j] = (from[j] - mean) * inverse * (1.F + s[j]) + t[j];
-      }
-    }
-  });
-}
-
-void CpuOps::layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, float eps, Tensor y) {
-  const std::int64_t width = x.dim(1);
-  check_rows(x, y, w.numel(), "layer_norm");
-  check_rows(x, y, b.numel(), "layer_norm");
-  const float* s = w.data<float>();
-  const float* t = b.data<float>();
-  for_ranges(threads_, x.dim(0), width * 8, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const float* from = x.data<float>() + i * width;
-      float* to = y.data<float>() + i * width;
-      const auto [mean, inverse] = moments(from, width, eps);
-      for (std::int64_t j = 0; j < width; ++j) to[j] = (from[j] - mean) * inverse * s[j] + t[j];
+      for (std::int64_t j = 0; j < width; ++j) to[j] = (from[j] - mean) * inverse * w[j] + b[j];
     }
   });
 }

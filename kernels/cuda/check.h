@@ -5,7 +5,9 @@
 #include <source_location>
 #include <string_view>
 
+#include <cublasLt.h>
 #include <cuda_runtime_api.h>
+#include <cudnn.h>
 
 namespace weft {
 
@@ -13,8 +15,14 @@ using Here = std::source_location;
 
 /// Throws unless `status` is success. `what` names the call and its size: "cudaMalloc, 3 GB".
 void check(cudaError_t status, std::string_view what, Here here = Here::current());
+void check(cublasStatus_t status, std::string_view what, Here here = Here::current());
+void check(cudnnStatus_t status, std::string_view what, Here here = Here::current());
 
 /// Other libraries' status codes convert to integers; none may slip in here.
 void check(auto, std::string_view, Here = Here::current()) = delete;
+
+/// After every launch of a kernel: a bad launch is told at once; a fault inside the kernel too when
+/// the environment variable WEFT_SYNC is 1, else at the next call that waits.
+void check_launch(const char* kernel, Here here = Here::current());
 
 }  // namespace weft

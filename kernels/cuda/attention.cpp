@@ -1,0 +1,184 @@
+#include "attention.h"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "attention_cudnn.h"
+#include "attention_fp8.h"
+#include "attention_hopper.h"
+#include "cuda_ops.h"
+#include "merge_key.h"
+#include "softmax.h"
+
+namespace weft::cuda {
+namespace {
+
+/// Which of the fused kernels takes bf16 self-attention of many tokens where both can.
+enum class Fused : std::uint8_t { cudnn, hopper };
+constexpr Fused long_attention = Fused::cudnn;
+
+/// Keys of a prompt, or of a small clip: no more than these go to the Hopper kernel first.
+constexpr std::int64_t few_keys = 1024;
+/// Tokens from which e4m3 pays for its conversions.
+constexpr std::int64_t fp8_tokens = 4096;
+constexpr std::int64_t fp8_width = 128;
+
+constexpr std::int64_t fused_width = 128;       // the widest head of the fused kernels
+constexpr std::int64_t fused_width_step = 8;    // 16 bytes of bf16
+constexpr std::uintptr_t fused_alignment = 16;  // of all addresses: vector loads and TMA
+
+/// Scores of one query block, at most (unless one query has more).
+constexpr std::int64_t score_bytes = std::int64_t{512} << 20;
+constexpr std::int64_t block_step = 64;  // queries: whole tiles of the matrix products
+
+bool aligned(const Tensor& t) {
+  return !t.defined() || reinterpret_cast<std::uintptr_t>(t.raw()) % fused_alignment == 0;
+}
+
+/// The tensor itself, or a copy at an aligned address.
+Tensor align(const Tensor& t) { return aligned(t) ? t : t.clone(); }
+
+Tensor scratch(const Shape& shape, DType type) {
+  return Tensor::empty(shape, type, DeviceKind::cuda);
+}
+
+/// x [N, H, d] as H matrices [N, d].
+Matrix by_heads(const Tensor& x) {
+  return {x.raw(), x.dtype(), x.dim(0), x.dim(2), x.dim(1) * x.dim(2), x.dim(2)};
+}
+
+/// Queries whose scores [heads, queries, row_stride] fit the limit. It depends on the keys alone,
+/// so that queries are cut at the same places however many there are.
+std::int64_t queries_per_block(std::int64_t heads, std::int64_t row_stride) {
+  const std::int64_t fitting =
+      score_bytes / (heads * row_stride * static_cast<std::int64_t>(sizeof(float)));
+  return fitting >= block_step ? fitting / block_step * block_step
+                               : std::max<std::int64_t>(fitting, 1);
+}
+
+}  // namespace
+
+struct Attention::Impl {
+  Matmul& matmul;
+  Precision precision;
+  CudnnAttention cudnn;
+
+  bool fused(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
+             const Tensor& out);
+  bool with_cudnn(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
+                  const Tensor& out);
+  bool in_fp8(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
+              const Tensor& out);
+  void with_matmuls(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
+                    const Tensor& out);
+};
+
+/// False: no fused kernel takes this call, and nothing was done.
+bool Attention::Impl::fused(const Tensor& q, const Tensor& k, const Tensor& v,
+                            const AttentionArgs& args, const Tensor& out) {
+  if (q.dtype() != DType::bf16 || args.bias.defined() || q.dim(2) > fused_width ||
+      q.dim(2) % fused_width_step != 0) {
+    return false;
+  }
+  if (k.dim(0) == 1) {
+    only_key(q, k, v, args.scale, args.last_key_logit, args.lse, out);
+    return true;
+  }
+  if (in_fp8(q, k, v, args, out)) return true;
+  const bool hopper = attention_hopper_fits(q, k, args);
+  const bool hopper_first =
+      args.last_key_logit != 0 || k.dim(0) <= few_keys || long_attention == Fused::hopper;
+  if (!(hopper && hopper_first) && with_cudnn(q, k, v, args, out)) return true;
+  if (hopper) attention_hopper(q, k, v, args, out);
+  return hopper;
+}
+
+bool Attention::Impl::with_cudnn(const Tensor& q, const Tensor& k, const Tensor& v,
+                                 const AttentionArgs& args, const Tensor& out) {
+  if (args.last_key_logit == 0) return cudnn.run(q, k, v, args.scale, args.lse, out);
+  const std::int64_t last = k.dim(0) - 1;
+  const Tensor lse = args.lse.defined() ? args.lse : scratch({q.dim(1), q.dim(0)}, DType::f32);
+  if (!cudnn.run(q, k.slice(0, last), v.slice(0, last), args.scale, lse, out)) return false;
+  merge_key(q, k.slice(last, last + 1), v.slice(last, last + 1), args.scale, args.last_key_logit,
+            lse, out);
+  return true;
+}
+
+/// Self-attention of many tokens in e4m3; the result is rounded to e4m3 before it becomes bf16,
+/// because cuDNN writes nothing else on Hopper.
+bool Attention::Impl::in_fp8(const Tensor& q, const Tensor& k, const Tensor& v,
+                             const AttentionArgs& args, const Tensor& out) {
+  if (precision != Precision::fp8 || q.dim(0) != k.dim(0) || q.dim(0) < fp8_tokens ||
+      q.dim(2) != fp8_width || args.last_key_logit != 0 || args.lse.defined() ||
+      !cudnn.has_fp8(q.shape(), args.scale)) {
+    return false;
+  }
+  const Fp8Operands operands = quantise(q, k, v);
+  const Tensor stored = scratch(operands.q.shape(), DType::u8);
+  cudnn.run(operands, args.scale, stored);
+  dequantise(stored, operands, out);
+  return true;
+}
+
+void Attention::Impl::with_matmuls(const Tensor& q, const Tensor& k, const Tensor& v,
+                                   const AttentionArgs& args, const Tensor& out) {
+  const std::int64_t queries = q.dim(0), heads = q.dim(1), keys = k.dim(0);
+  // Rows start at multiples of 16 bytes, as scores and as probabilities.
+  const std::int64_t row_stride = (keys + 7) / 8 * 8;
+  const std::int64_t rows = std::min(queries, queries_per_block(heads, row_stride));
+  const Shape block{heads, rows, row_stride};
+  const Tensor scores = scratch(block, DType::f32);
+  const Tensor weights = q.dtype() == DType::f32 ? scores : scratch(block, q.dtype());
+  float* lse = args.lse.defined() ? args.lse.data<float>() : nullptr;
+  for (std::int64_t first = 0; first < queries; first += rows) {
+    const std::int64_t last = std::min(queries, first + rows);
+    const auto matrix = [&](const Tensor& t) {
+      return Matrix{t.raw(), t.dtype(), last - first, keys, row_stride, rows * row_stride};
+    };
+    matmul.multiply(by_heads(q.slice(first, last)), by_heads(k), SecondFactor::transposed,
+                    matrix(scores), heads);
+    softmax({scores.data<float>(), heads, last - first, keys, row_stride, rows * row_stride},
+            {args.scale, args.last_key_logit,
+             args.bias.defined() ? args.bias.data<float>() : nullptr, queries, first},
+            weights, lse);
+    matmul.multiply(matrix(weights), by_heads(v), SecondFactor::as_is,
+                    by_heads(out.slice(first, last)), heads);
+  }
+}
+
+Attention::Attention(Matmul& matmul, Precision precision)
+    : impl_(new Impl{matmul, precision, {}}) {}
+Attention::~Attention() = default;
+
+void Attention::run(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
+                    const Tensor& out) {
+  if (q.dim(0) == 0) return;
+  const Tensor aligned_out = aligned(out) ? out : scratch(out.shape(), out.dtype());
+  AttentionArgs with = args;
+  if (!aligned(args.lse)) with.lse = scratch(args.lse.shape(), DType::f32);
+  const Tensor queries = align(q), keys = align(k), values = align(v);
+  if (!impl_->fused(queries, keys, values, with, aligned_out)) {
+    impl_->with_matmuls(queries, keys, values, with, aligned_out);
+  }
+  if (!aligned(out)) copy(aligned_out, out);
+  if (!aligned(args.lse)) copy(with.lse, args.lse);
+}
+
+void CudaOps::attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                        const AttentionArgs& args, Tensor out) {
+  const std::int64_t queries = q.dim(0), keys = k.dim(0), heads = q.dim(1);
+  WEFT_ASSERT(k.shape() == Shape({keys, heads, q.dim(2)}) && v.shape() == k.shape() &&
+                  out.shape() == q.shape() && keys > 0,
+              "attention: q {}, k {}, v {}, out {}", q.shape().str(), k.shape().str(),
+              v.shape().str(), out.shape().str());
+  WEFT_ASSERT(k.dtype() == q.dtype() && v.dtype() == q.dtype() && out.dtype() == q.dtype(),
+              "attention: q {}, k {}, v {}, out {}", dtype_name(q.dtype()), dtype_name(k.dtype()),
+              dtype_name(v.dtype()), dtype_name(out.dtype()));
+  WEFT_ASSERT(!args.bias.defined() || args.bias.shape() == Shape({heads, queries + keys - 1}),
+              "attention: bias {}", args.bias.shape().str());
+  WEFT_ASSERT(!args.lse.defined() || args.lse.shape() == Shape({heads, queries}),
+              "attention: lse {}", args.lse.shape().str());
+  attention_->run(q, k, v, args, out);
+}
+
+}  // namespace weft::cuda

@@ -1,0 +1,34 @@
+#pragma once
+// Attention on CUDA, in three ways, chosen by shape and type:
+//  1. cuDNN's fused kernels: bf16, head widths that are multiples of 8 up to 128, no bias. The
+//     merged pad key of cross-attention (last_key_logit) is added afterwards (merge_key.h). With
+//     Precision::fp8, long self-attention of width 128 runs in e4m3.
+//  2. A Hopper kernel of our own (attention_hopper.h) for what it says it fits: it goes first for
+//     short keys, where cuDNN's kernels are far from the machine's limits.
+//  3. Two matrix products with a softmax between them, query block by query block, for everything
+//     else: float32, other head widths, relative biases, shapes that cuDNN refuses.
+//
+// Self-attention of many tokens is the larger part of a render; the rest takes a few percent.
+
+#include <memory>
+
+#include "weft/ops/ops.h"
+
+#include "matmul.h"
+
+namespace weft::cuda {
+
+class Attention {
+ public:
+  Attention(Matmul& matmul, Precision precision);
+  ~Attention();
+  /// Ops::attention; shapes are checked. A query whose logits are all -inf gives zeros.
+  void run(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
+           const Tensor& out);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace weft::cuda

@@ -1,0 +1,91 @@
+#include <algorithm>
+#include <array>
+
+#include <cudaTypedefs.h>
+#include <fmt/format.h>
+
+#include "attention_hopper.h"
+#include "attention_hopper_kernel.cuh"
+
+namespace weft::cuda {
+namespace hopper_attention {
+namespace {
+
+// The driver's function, found through the runtime: linking the driver's library itself would keep
+// the program from starting where there is no driver.
+PFN_cuTensorMapEncodeTiled_v12000 tensor_map_encoder() {
+  static const auto encoder = [] {
+    void* function = nullptr;
+    cudaDriverEntryPointQueryResult found{};
+    check(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000,
+                                           cudaEnableDefault, &found),
+          "cudaGetDriverEntryPoint");
+    if (found != cudaDriverEntryPointSuccess) fail("this CUDA driver knows no tensor maps");
+    return reinterpret_cast<PFN_cuTensorMapEncodeTiled_v12000>(function);
+  }();
+  return encoder;
+}
+
+}  // namespace
+
+CUtensorMap head_map(const Tensor& x, int box_rows) {
+  const auto rows = static_cast<std::uint64_t>(x.dim(0));
+  const auto heads = static_cast<std::uint64_t>(x.dim(1));
+  constexpr std::uint64_t row_bytes = head_width * sizeof(bf16);
+  const std::array<std::uint64_t, 3> sizes{head_width, rows, heads};
+  const std::array<std::uint64_t, 2> strides{heads * row_bytes, row_bytes};  // bytes
+  const std::array<std::uint32_t, 3> box{half_width, static_cast<std::uint32_t>(box_rows), 1};
+  const std::array<std::uint32_t, 3> steps{1, 1, 1};
+  CUtensorMap map{};
+  const CUresult result = tensor_map_encoder()(
+      &map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 3, elements<bf16>(x), sizes.data(), strides.data(),
+      box.data(), steps.data(), CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+      CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  if (result != CUDA_SUCCESS) {
+    fail("cuTensorMapEncodeTiled of {} x {} rows at {}: error {}", rows, heads, fmt::ptr(x.raw()),
+         static_cast<int>(result));
+  }
+  return map;
+}
+
+}  // namespace hopper_attention
+
+namespace {
+
+bool is_hopper() {
+  static const bool hopper = [] {
+    int device = 0;
+    int major = 0;
+    int minor = 0;
+    check(cudaGetDevice(&device), "cudaGetDevice");
+    check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device),
+          "cudaDeviceGetAttribute");
+    check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device),
+          "cudaDeviceGetAttribute");
+    return major == 9 && minor == 0;
+  }();
+  return hopper;
+}
+
+// Tensor maps want addresses that are multiples of 16 bytes.
+bool is_mappable(const Tensor& x) {
+  return x.dtype() == DType::bf16 && x.dim(2) == hopper_attention::head_width && x.numel() > 0 &&
+         reinterpret_cast<std::uintptr_t>(x.raw()) % 16 == 0;
+}
+
+}  // namespace
+
+bool attention_hopper_fits(const Tensor& q, const Tensor& k, const AttentionArgs& args) {
+  // Rows and work are counted in 32 bits; tensors of more rows do not exist.
+  constexpr std::int64_t most = std::int64_t{1} << 28;
+  return is_mappable(q) && is_mappable(k) && q.dim(0) * q.dim(1) < most && k.dim(0) < most &&
+         !args.bias.defined() && args.scale > 0 && is_hopper();
+}
+
+void attention_hopper(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
+                      const Tensor& out) {
+  using Chosen = hopper_attention::Tiling<2, 176, true, true, true, 2>;
+  hopper_attention::attention_tiled<Chosen>(q, k, v, args, out);
+}
+
+}  // namespace weft::cuda

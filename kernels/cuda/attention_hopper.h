@@ -1,0 +1,15 @@
+#pragma once
+// Attention on Hopper GPUs, by a kernel of our own: bfloat16, heads of 128, no biases.
+
+#include "weft/ops/ops.h"
+
+namespace weft::cuda {
+
+/// Whether attention_hopper() can do it: the GPU, the types and shapes, a positive scale.
+bool attention_hopper_fits(const Tensor& q, const Tensor& k, const AttentionArgs& args);
+
+/// Ops::attention of what fits. q, out [Nq, H, 128]; k, v [Nk, H, 128].
+void attention_hopper(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
+                      const Tensor& out);
+
+}  // namespace weft::cuda

@@ -1,0 +1,396 @@
+#pragma once
+// The Hopper attention kernel, in the shapes that a Tiling gives it.
+//
+// A block takes 64 query rows of one head per consumer warpgroup and walks over tiles of keys, the
+// last tile first (so that only the first step masks). One thread of the producer warpgroup copies
+// tiles of K and V into two rings in shared memory; the blocks of a cluster have neighbouring
+// queries of the same head, and each copies half of every tile into all of them. A consumer's
+// logits, weights and sums never leave its registers. Blocks are persistent, heads outermost: all
+// of them work on the keys of one head, which L2 holds.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "weft/ops/ops.h"
+
+#include "attention_hopper_blocks.cuh"
+#include "attention_hopper_softmax.cuh"
+#include "attention_hopper_tiling.cuh"
+#include "check.h"
+#include "stream.h"
+#include "vectors.cuh"
+
+namespace weft::cuda::hopper_attention {
+
+// ---- producer ----------------------------------------------------------------------------------
+
+template <class T>
+__device__ __forceinline__ void load_tile(bf16 (&to)[2][T::keys][half_width], Barrier& full,
+                                          Barrier& empty, std::uint32_t parity,
+                                          const CUtensorMap& map, int tile, int head, int rank) {
+  wait(empty, parity ^ 1);
+  arrive_expecting(full, T::tile_bytes);
+  if constexpr (T::cluster == 1) {
+    load_box(to[0], full, map, 0, tile * T::keys, head);
+    load_box(to[1], full, map, half_width, tile * T::keys, head);
+  } else {
+    load_box_for(0b11, to[rank], full, map, rank * half_width, tile * T::keys, head);
+  }
+}
+
+/// In the order in which consumers need things: a tile's K comes before the previous tile's V.
+template <class T>
+__device__ __forceinline__ void produce(Shared<T>& shared, const Maps& maps, const Problem& p) {
+  Place<T::stages> k, v;
+  std::uint32_t q_parity = 0;
+  const auto load_k = [&](int tile, int head, int rank) {
+    load_tile<T>(shared.k[k.stage], shared.k_full[k.stage], shared.k_empty[k.stage], k.parity,
+                 maps.k, tile, head, rank);
+    k.next();
+  };
+  const auto load_v = [&](int tile, int head, int rank) {
+    load_tile<T>(shared.v[v.stage], shared.v_full[v.stage], shared.v_empty[v.stage], v.parity,
+                 maps.v, tile, head, rank);
+    v.next();
+  };
+  const int tiles = (p.keys + T::keys - 1) / T::keys;
+  for (Work<T> work(p); work.left(); work.next()) {
+    const int head = work.head();
+    wait(shared.q_empty, q_parity ^ 1);
+    q_parity ^= 1;
+    arrive_expecting(shared.q_full, sizeof(shared.q));
+    for (int g = 0; g < T::consumers; ++g) {
+      const int row = work.first_row() + g * group_rows;
+      load_box(shared.q[g][0], shared.q_full, maps.q, 0, row, head);
+      load_box(shared.q[g][1], shared.q_full, maps.q, half_width, row, head);
+    }
+    load_k(tiles - 1, head, work.rank);
+    for (int tile = tiles - 2; tile >= 0; --tile) {
+      load_k(tile, head, work.rank);
+      load_v(tile + 1, head, work.rank);
+    }
+    load_v(0, head, work.rank);
+  }
+}
+
+// ---- consumers ---------------------------------------------------------------------------------
+
+/// s = q k^T: q [2][64][64], k [2][keys][64].
+template <class T>
+__device__ __forceinline__ void start_logits(float (&s)[T::keys / 2], std::uint64_t q,
+                                             std::uint64_t k) {
+  begin_products();
+  wgmma<true>(s, q, k);
+#pragma unroll
+  for (int i = 1; i < head_width / 16; ++i) {
+    const std::uint32_t half = i / 4, within = i % 4 * 32;
+    wgmma<false>(s, advanced(q, half * group_rows * 128 + within),
+                 advanced(k, half * T::keys * 128 + within));
+  }
+  commit_products();
+}
+/// o += p v: v [2][keys][64].
+template <class T>
+__device__ __forceinline__ void start_values(float (&o)[head_width / 2],
+                                             const std::uint32_t (&p)[T::keys / 4],
+                                             std::uint64_t v) {
+  begin_products();
+#pragma unroll
+  for (int i = 0; i < T::keys / 16; ++i) wgmma(o, p + 4 * i, advanced(v, i * 2048));
+  commit_products();
+}
+
+/// A consumer warpgroup: its number, its thread's place, and where it is in the rings.
+template <class T>
+struct Consumer {
+  Shared<T>& shared;
+  int group, lane;
+  std::uint64_t q;
+  Place<T::stages> k{}, v{};
+
+  __device__ __forceinline__ Consumer(Shared<T>& s, int number)
+      : shared(s),
+        group(number),
+        lane(static_cast<int>(threadIdx.x) % 32),
+        q(k_major(s.q[number])) {}
+
+  __device__ __forceinline__ void wait_for_k() { wait(shared.k_full[k.stage], k.parity); }
+  __device__ __forceinline__ void wait_for_v() { wait(shared.v_full[v.stage], v.parity); }
+  /// As wait_for_k(), when the softmax that gave these sums is done with: the compiler would move
+  /// it behind the products that it is meant to run beside, if the parity that is waited for did
+  /// not depend on the sums (which are never negative).
+  __device__ __forceinline__ void wait_for_k_after(const Rows& rows) {
+    const std::uint32_t negative = rows.sum[0] + rows.sum[1] < 0 ? 1 : 0;
+    wait(shared.k_full[k.stage], k.parity ^ negative);
+  }
+  __device__ __forceinline__ std::uint64_t k_tile() const { return k_major(shared.k[k.stage]); }
+  __device__ __forceinline__ std::uint64_t v_tile() const {
+    return n_major(shared.v[v.stage], T::keys * 128);
+  }
+  __device__ __forceinline__ void release_k() {
+    release(shared.k_empty[k.stage]);
+    k.next();
+  }
+  __device__ __forceinline__ void release_v() {
+    release(shared.v_empty[v.stage]);
+    v.next();
+  }
+  /// Each warp tells every block that copies into this one.
+  __device__ __forceinline__ void release(Barrier& empty) {
+    if constexpr (T::cluster == 1) {
+      if (lane == 0) arrive(empty);
+    } else {
+      if (lane < T::cluster) arrive_at(empty, lane);
+    }
+  }
+
+  // Turns: barrier 1 + g is met by group g and passed by the group before it.
+  static constexpr int turn_threads = 2 * group_threads;
+  __device__ __forceinline__ void first_turn() const {
+    if (T::in_turns && group == 0) pass(1, turn_threads);
+  }
+  __device__ __forceinline__ void take_turn() const {
+    if constexpr (T::in_turns) meet(1 + group, turn_threads);
+  }
+  __device__ __forceinline__ void end_turn() const {
+    if constexpr (T::in_turns) pass(1 + (group + 1) % T::consumers, turn_threads);
+  }
+  /// Takes the turn that nobody needs any more, so that no barrier is left half met.
+  __device__ __forceinline__ void last_turn() const {
+    if (T::in_turns && group == 0) meet(1, turn_threads);
+  }
+  __device__ __forceinline__ void meet_group() const {
+    meet(1 + T::consumers + group, group_threads);
+  }
+};
+
+/// One query block, overlapped: the logits of a tile and the values of the tile before it are in
+/// flight together.
+template <class T>
+__device__ __forceinline__ void attend_overlapped(Consumer<T>& me, const Problem& p, int tiles,
+                                                  Rows& rows, float (&o)[head_width / 2]) {
+  float s[T::keys / 2];
+  std::uint32_t weights[T::keys / 4];
+  float factor[2];
+  me.wait_for_k();
+  start_logits<T>(s, me.q, me.k_tile());
+  wait_products<0>();
+  pin(s);
+  me.release_k();
+  mask(s, p.keys - (tiles - 1) * T::keys, p.last_key);
+  raise_max<T>(s, p.to_log2, rows, factor);
+  weigh(s, p.to_log2, rows);
+  to_operand(s, weights);
+  if (tiles > 1) me.wait_for_k();
+  for (int tile = tiles - 2; tile >= 0; --tile) {
+    me.take_turn();
+    pin(s);
+    pin(o);
+    start_logits<T>(s, me.q, me.k_tile());
+    me.wait_for_v();
+    start_values<T>(o, weights, me.v_tile());
+    me.end_turn();
+    wait_products<1>();
+    pin(s);
+    me.release_k();
+    const bool rescale = raise_max<T>(s, p.to_log2, rows, factor);
+    weigh(s, p.to_log2, rows);
+    pin(s);
+    if (tile > 0) me.wait_for_k_after(rows);
+    wait_products<0>();
+    pin(s);
+    pin(o);
+    me.release_v();
+    if (rescale) scale_rows(o, factor);
+    to_operand(s, weights);
+  }
+  me.wait_for_v();
+  pin(o);
+  start_values<T>(o, weights, me.v_tile());
+  wait_products<0>();
+  pin(o);
+  me.release_v();
+}
+
+/// One query block, step by step: with three consumers, the others keep the tensor cores busy.
+template <class T>
+__device__ __forceinline__ void attend_in_steps(Consumer<T>& me, const Problem& p, int tiles,
+                                                Rows& rows, float (&o)[head_width / 2]) {
+  float s[T::keys / 2];
+  std::uint32_t weights[T::keys / 4];
+  float factor[2];
+  for (int tile = tiles - 1; tile >= 0; --tile) {
+    me.wait_for_k();
+    start_logits<T>(s, me.q, me.k_tile());
+    wait_products<0>();
+    pin(s);
+    me.release_k();
+    if (tile == tiles - 1) mask(s, p.keys - tile * T::keys, p.last_key);
+    if (raise_max<T>(s, p.to_log2, rows, factor)) scale_rows(o, factor);
+    weigh(s, p.to_log2, rows);
+    to_operand(s, weights);
+    me.wait_for_v();
+    pin(o);
+    start_values<T>(o, weights, me.v_tile());
+    wait_products<0>();
+    pin(o);
+    me.release_v();
+  }
+}
+
+/// Sums to results: through this group's part of q in shared memory, which it gives back.
+template <class T>
+__device__ __forceinline__ void write_out(const Consumer<T>& me, const CUtensorMap& out,
+                                          const Problem& p, const Rows& rows,
+                                          const float (&o)[head_width / 2], int first_row,
+                                          int head) {
+  const float sum[2] = {row_sum(rows.sum[0]), row_sum(rows.sum[1])};
+  const float inverse[2] = {1 / sum[0], 1 / sum[1]};
+  const int thread = thread_read_again() % group_threads;
+  const int row = thread / 32 * 16 + thread % 32 / 4;  // and row + 8
+  me.meet_group();                                     // all of its warps have done with q
+  auto* staged = reinterpret_cast<std::byte*>(me.shared.q[me.group]);
+#pragma unroll
+  for (int j = 0; j < head_width / 8; ++j) {
+    const int chunk = (j % 8) ^ (row % 8);
+    std::byte* to = staged + (j / 8 * group_rows + row) * 128 + chunk * 16 + thread % 4 * 4;
+    *reinterpret_cast<std::uint32_t*>(to) = pack(o[4 * j] * inverse[0], o[4 * j + 1] * inverse[0]);
+    *reinterpret_cast<std::uint32_t*>(to + 8 * 128) =
+        pack(o[4 * j + 2] * inverse[1], o[4 * j + 3] * inverse[1]);
+  }
+  fence_writes();
+  me.meet_group();
+  if (thread == 0) {
+    if (first_row < p.queries) {
+      store_box(out, me.shared.q[me.group][0], 0, first_row, head);
+      store_box(out, me.shared.q[me.group][1], half_width, first_row, head);
+      wait_for_stores();
+    }
+    arrive(me.shared.q_empty);
+  }
+  if (p.lse == nullptr || thread % 4 != 0) return;
+#pragma unroll
+  for (int r = 0; r < 2; ++r) {
+    const int query = first_row + row + 8 * r;
+    if (query < p.queries) {
+      p.lse[static_cast<std::int64_t>(head) * p.queries + query] =
+          rows.max[r] * p.scale + logf(sum[r]);
+    }
+  }
+}
+
+template <class T>
+__device__ __forceinline__ void consume(Shared<T>& shared, const Maps& maps, const Problem& p,
+                                        int group) {
+  Consumer<T> me(shared, group);
+  const int tiles = (p.keys + T::keys - 1) / T::keys;
+  std::uint32_t q_parity = 0;
+  me.first_turn();
+  for (Work<T> work(p); work.left(); work.next()) {
+    Rows rows{{minus_infinity, minus_infinity}, {0, 0}};
+    float o[head_width / 2] = {};
+    wait(shared.q_full, q_parity);
+    q_parity ^= 1;
+    if constexpr (T::overlapped) {
+      attend_overlapped<T>(me, p, tiles, rows, o);
+    } else {
+      attend_in_steps<T>(me, p, tiles, rows, o);
+    }
+    write_out<T>(me, maps.out, p, rows, o, work.first_row() + group * group_rows, work.head());
+    __syncwarp();  // one thread waited for its stores; products need whole warps
+  }
+  me.last_turn();
+}
+
+// ---- the kernel --------------------------------------------------------------------------------
+
+template <class T>
+__device__ __forceinline__ void init_barriers(Shared<T>& shared) {
+  constexpr int releases = T::cluster * T::consumers * (group_threads / 32);  // one a warp
+  init(shared.q_full, 1);
+  init(shared.q_empty, T::consumers);
+  for (int i = 0; i < T::stages; ++i) {
+    init(shared.k_full[i], 1);
+    init(shared.v_full[i], 1);
+    init(shared.k_empty[i], releases);
+    init(shared.v_empty[i], releases);
+  }
+  fence_init();
+}
+
+/// All of a cluster: nobody may reach for a block before it is ready, nor after it is gone.
+template <class T>
+__device__ __forceinline__ void sync_blocks() {
+  if constexpr (T::cluster == 1) {
+    __syncthreads();
+  } else {
+    cluster_sync();
+  }
+}
+
+template <class T>
+__global__ void __launch_bounds__(T::threads, 1)
+    attention_kernel(const __grid_constant__ Maps maps, const __grid_constant__ Problem p) {
+  extern __shared__ std::byte dynamic_shared[];
+  const std::uint32_t to_pattern = (0U - shared_address(dynamic_shared)) % 1024;
+  auto& shared = *reinterpret_cast<Shared<T>*>(dynamic_shared + to_pattern);
+  if (threadIdx.x == 0) init_barriers<T>(shared);
+  sync_blocks<T>();
+  const int group = static_cast<int>(threadIdx.x) / group_threads;
+  if (group == 0) {
+    give_registers<T::producer_registers>();
+    if (threadIdx.x == 0) produce<T>(shared, maps, p);
+    __syncwarp();
+  } else {
+    take_registers<T::consumer_registers>();
+    consume<T>(shared, maps, p, group - 1);
+  }
+  sync_blocks<T>();
+}
+
+/// attention_hopper() in one tiling.
+template <class T>
+void attention_tiled(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
+                     const Tensor& out) {
+  constexpr auto kernel = attention_kernel<T>;
+  static const int processors = [] {
+    int device = 0;
+    int count = 0;
+    check(cudaGetDevice(&device), "cudaGetDevice");
+    check(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device),
+          "cudaDeviceGetAttribute");
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               static_cast<int>(shared_bytes<T>)),
+          "cudaFuncSetAttribute");
+    return count;
+  }();
+  const Problem p{static_cast<int>(q.dim(0)),
+                  static_cast<int>(k.dim(0)),
+                  static_cast<int>(q.dim(1)),
+                  args.scale,
+                  args.scale * 1.4426950408889634F,
+                  args.last_key_logit / args.scale,
+                  args.lse.defined() ? elements<float>(args.lse) : nullptr};
+  const Maps maps{head_map(q, group_rows), head_map(k, T::keys), head_map(v, T::keys),
+                  head_map(out, group_rows)};
+  const int query_blocks = (p.queries + T::rows - 1) / T::rows;
+  const int groups = (query_blocks + T::cluster - 1) / T::cluster * p.heads;
+  const int clusters = std::min(groups, processors / T::cluster);
+  cudaLaunchAttribute cluster{};
+  cluster.id = cudaLaunchAttributeClusterDimension;
+  cluster.val.clusterDim.x = T::cluster;
+  cluster.val.clusterDim.y = 1;
+  cluster.val.clusterDim.z = 1;
+  cudaLaunchConfig_t launch{};
+  launch.gridDim = dim3(static_cast<unsigned>(clusters * T::cluster));
+  launch.blockDim = dim3(T::threads);
+  launch.dynamicSmemBytes = shared_bytes<T>;
+  launch.stream = cuda_stream();
+  launch.attrs = &cluster;
+  launch.numAttrs = 1;
+  check(cudaLaunchKernelEx(&launch, kernel, maps, p), "attention_hopper");
+  check_launch("attention_hopper");
+}
+
+}  // namespace weft::cuda::hopper_attention

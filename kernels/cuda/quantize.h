@@ -1,0 +1,23 @@
+#pragma once
+// bfloat16 rows as 8-bit floats (e4m3) with a scale per row, for matmuls on the fp8 tensor cores.
+
+#include <cstdint>
+
+#include "weft/device/tensor.h"
+
+namespace weft::cuda {
+
+/// x[i, k] is about scale[i] * values[i, k].
+struct Quantized {
+  Tensor values;  // [M, K] u8: e4m3 bytes
+  Tensor scale;   // [M] float32: max |x[i, :]| / 448, the largest e4m3 number; 0 for a row of zeros
+};
+
+/// Whether quantize_rows takes x: bfloat16 [M, K], K a multiple of 16 and at most 16384, aligned.
+bool quantizable(const Tensor& x);
+Quantized quantize_rows(const Tensor& x);
+
+/// Throws, naming the device, unless it multiplies e4m3 (compute capability 8.9 and newer).
+void require_fp8(int device_index);
+
+}  // namespace weft::cuda
