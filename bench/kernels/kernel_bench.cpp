@@ -93,12 +93,12 @@ void conv(benchmark::State& state) {
   report_flops(state, 2.0 * static_cast<double>(y.numel() * channels * kernel_t * kernel * kernel));
 }
 
-void layer_norm_modulate(benchmark::State& state) {
+void layer_norm(benchmark::State& state) {
   const std::int64_t rows = state.range(0), width = state.range(1);
   const Tensor x = random_tensor({rows, width});
   const TokenRows rows_of{random_tensor({1, width}), 0};
   const Tensor y = Tensor::empty(x.shape());
-  for (auto _ : state) ops().layer_norm_modulate(x, rows_of, rows_of, 1e-6F, y);
+  for (auto _ : state) ops().layer_norm(x, rows_of, rows_of, 1e-6F, y);
   report_bytes(state, 8.0 * static_cast<double>(x.numel()));
 }
 
@@ -176,7 +176,7 @@ BENCHMARK(conv)
     ->Args({1, 240, 416, 96, 3, 3, 3, 1})
     ->Args({1, 352, 640, 256, 12, 3, 3, 1})
     ->Apply(choose_clock);
-BENCHMARK(layer_norm_modulate)->Args({32760, 1536})->Apply(choose_clock);
+BENCHMARK(layer_norm)->Args({32760, 1536})->Apply(choose_clock);
 BENCHMARK(rms_norm_rope)->Args({32760, 1536})->Apply(choose_clock);
 BENCHMARK(channel_norm)->Args({480 * 832, 96})->Apply(choose_clock);
 BENCHMARK(gated_residual)->Args({32760, 1536})->Apply(choose_clock);
