@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "weft/base/log.h"
+#include "weft/device/device_api.h"
 #include "weft/run/render_job.h"
 
 #include "arguments.h"
@@ -28,13 +29,17 @@ void print_problems(const std::vector<std::string>& problems) {
 /// all ranks or on none.
 int run_command(const Arguments& arguments, const Problems& found, const Session& session) {
   const Communicator comm = Communicator::world();
+  const int gpus = cuda_device_count();
+  if (gpus > 0 && arguments.job.device != "cpu") use_cuda_device(session.local_rank() % gpus);
   const bool plan = arguments.command == "plan";
   const int ranks = plan && arguments.ranks > 0 ? arguments.ranks : comm.size();
   const PreparedJob prepared =
       prepare_job(arguments.job, found, comm, ranks, plan ? JobUse::plan : JobUse::render);
   if (plan) {
     if (comm.rank() == 0) {
-      std::fputs(describe(prepared.plan, prepared.clip, prepared.model).c_str(), stdout);
+      std::fputs(
+          describe(prepared.plan, prepared.clip, prepared.model, machine_of(arguments.job)).c_str(),
+          stdout);
     }
     return 0;
   }

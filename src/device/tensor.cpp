@@ -1,5 +1,6 @@
 #include "weft/device/tensor.h"
 
+#include <bit>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -10,6 +11,12 @@ namespace weft {
 namespace {
 
 constexpr std::size_t alignment = 64;  // a cache line, and the widest vector
+
+std::uint16_t to_bf16(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  if (value != value) return 0x7FC0;  // rounding could turn a NaN into an infinity
+  return static_cast<std::uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+}
 
 const DeviceApi& cuda() {
   const DeviceApi* api = cuda_device_api();
@@ -57,9 +64,9 @@ Tensor Tensor::empty(const Shape& shape, DType dtype, DeviceKind device) {
   return t;
 }
 
-Tensor Tensor::zeros(const Shape& shape, DType dtype) {
-  Tensor t = empty(shape, dtype);
-  std::memset(t.raw(), 0, t.bytes());
+Tensor Tensor::zeros(const Shape& shape, DType dtype, DeviceKind device) {
+  Tensor t = empty(shape, dtype, device);
+  fill_zero(t);
   return t;
 }
 
@@ -101,6 +108,39 @@ Tensor Tensor::clone() const {
   Tensor t = empty(shape_, dtype_, device());
   copy(*this, t);
   return t;
+}
+
+Tensor Tensor::to(DeviceKind target) const {
+  if (device() == target) return *this;
+  Tensor t = empty(shape_, dtype_, target);
+  copy(*this, t);
+  return t;
+}
+
+Tensor Tensor::as(DType target) const {
+  if (dtype_ == target) return *this;
+  Tensor t = empty(shape_, target);
+  const auto count = static_cast<std::size_t>(numel());
+  if (dtype_ == DType::f32 && target == DType::bf16) {
+    auto* to = reinterpret_cast<std::uint16_t*>(t.raw());
+    for (std::size_t i = 0; i < count; ++i) to[i] = to_bf16(data<float>()[i]);
+  } else if (dtype_ == DType::bf16 && target == DType::f32) {
+    const auto* from = reinterpret_cast<const std::uint16_t*>(raw());
+    for (std::size_t i = 0; i < count; ++i) {
+      t.data<float>()[i] = std::bit_cast<float>(static_cast<std::uint32_t>(from[i]) << 16);
+    }
+  } else {
+    fail("no conversion from {} to {}", dtype_name(dtype_), dtype_name(target));
+  }
+  return t;
+}
+
+void fill_zero(Tensor t) {
+  if (t.device() == DeviceKind::cpu) {
+    std::memset(t.raw(), 0, t.bytes());
+  } else {
+    cuda().zero(t.raw(), t.bytes());
+  }
 }
 
 void copy(const Tensor& from, Tensor to) {

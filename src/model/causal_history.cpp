@@ -7,7 +7,7 @@ void LocalHistory::take(int layer, Tensor to) {
   if (index < frames_.size() && frames_[index].defined()) {
     copy(frames_[index], to);
   } else {
-    copy(Tensor::zeros(to.shape()), to);
+    fill_zero(to);
   }
 }
 

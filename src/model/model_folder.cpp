@@ -151,18 +151,18 @@ namespace {
 /// Runs a model's constructor over its files, in check or load mode.
 template <class Make>
 auto construct(const ModelFolder& m, const std::string& component, WeightSource::Mode mode,
-               DeviceKind device, Problems& problems, Make&& make) {
+               const Placement& placement, Problems& problems, Make&& make) {
   const auto files = m.files(component);
-  WeightSource weights(*files, component, mode, device);
+  WeightSource weights(*files, component, mode, placement);
   auto model = make(files, weights);
   weights.report(problems);
   return model;
 }
 
 template <class Make>
-auto load(const ModelFolder& m, const std::string& component, DeviceKind device, Make&& make) {
+auto load(const ModelFolder& m, const std::string& component, const Ops& ops, Make&& make) {
   Problems problems;
-  auto model = construct(m, component, WeightSource::Mode::load, device, problems, make);
+  auto model = construct(m, component, WeightSource::Mode::load, ops, problems, make);
   problems.throw_if_any();
   return model;
 }
@@ -196,7 +196,7 @@ auto make_encoder(const ModelFolder& m) {
 
 void ModelFolder::check_weights(Problems& problems) const {
   const auto mode = WeightSource::Mode::check;
-  const auto cpu = DeviceKind::cpu;
+  const Placement cpu;
   problems.collect(
       [&] { construct(*this, "text_encoder", mode, cpu, problems, make_text(*this)); });
   problems.collect(
@@ -210,19 +210,18 @@ void ModelFolder::check_weights(Problems& problems) const {
   problems.collect([&] { construct(*this, "vae", mode, cpu, problems, make_encoder(*this)); });
 }
 
-TextEncoder ModelFolder::load_text_encoder(DeviceKind device) const {
-  return load(*this, "text_encoder", device, make_text(*this));
+TextEncoder ModelFolder::load_text_encoder(const Ops& ops) const {
+  return load(*this, "text_encoder", ops, make_text(*this));
 }
-WanTransformer ModelFolder::load_transformer(const std::string& component,
-                                             DeviceKind device) const {
+WanTransformer ModelFolder::load_transformer(const std::string& component, const Ops& ops) const {
   const bool second = component == "transformer_2";
-  return load(*this, component, device, make_transformer(second ? transformer_2 : transformer));
+  return load(*this, component, ops, make_transformer(second ? transformer_2 : transformer));
 }
-VaeDecoder ModelFolder::load_decoder(DeviceKind device) const {
-  return load(*this, "vae", device, make_decoder(*this));
+VaeDecoder ModelFolder::load_decoder(const Ops& ops) const {
+  return load(*this, "vae", ops, make_decoder(*this));
 }
-VaeEncoder ModelFolder::load_encoder(DeviceKind device) const {
-  return load(*this, "vae", device, make_encoder(*this));
+VaeEncoder ModelFolder::load_encoder(const Ops& ops) const {
+  return load(*this, "vae", ops, make_encoder(*this));
 }
 
 }  // namespace weft

@@ -1,6 +1,10 @@
 #include "weft/model/weight_source.h"
 
 #include <algorithm>
+#include <cmath>
+
+#include "weft/base/rng.h"
+#include "weft/device/device_api.h"
 
 #include "weight_cause.h"
 
@@ -11,6 +15,35 @@ constexpr std::size_t listed = 8;  // of each kind; a wrong model has hundreds o
 
 bool is_float(const StoredTensor& t) {
   return t.dtype == "F32" || t.dtype == "F16" || t.dtype == "BF16";
+}
+
+DType type_of(const StoredTensor& t) {
+  return t.dtype == "F32" ? DType::f32 : t.dtype == "F16" ? DType::f16 : DType::bf16;
+}
+
+/// Normal values scaled as a weight of this name and shape wants. A piece of them is drawn and
+/// repeated: for timing, values must differ, not be independent.
+void fill_random(const std::string& name, const Tensor& to) {
+  const bool norm = name.find("norm") != std::string::npos || name.ends_with("gamma");
+  const bool vector = to.shape().rank() == 1;
+  const double fan_in =
+      vector ? 2500 : static_cast<double>(to.numel()) / static_cast<double>(to.dim(0));
+  const auto scale = static_cast<float>(1 / std::sqrt(fan_in));
+  const std::int64_t piece = std::min<std::int64_t>(to.numel(), 1 << 20);
+  std::vector<float> values(static_cast<std::size_t>(piece));
+  philox_randn(std::hash<std::string>()(name), 0, values);
+  for (float& v : values) v = norm ? 1 + 0.02F * v : v * scale;
+  const Tensor flat = to.reshape({to.numel()});
+  if (to.device() == DeviceKind::cpu) {
+    std::copy(values.begin(), values.end(), flat.data<float>());
+  } else {
+    cuda_device_api()->load(to.raw(), to.dtype(), values.data(), DType::f32, piece);
+  }
+  for (std::int64_t done = piece; done < to.numel();) {
+    const std::int64_t n = std::min(done, to.numel() - done);
+    copy(flat.slice(0, n), flat.slice(done, done + n));
+    done += n;
+  }
 }
 
 /// "  missing (12): a [3], b [4] and 10 more", or "" for no lines.
@@ -27,12 +60,16 @@ std::string paragraph(const char* title, const std::vector<std::string>& lines) 
 }  // namespace
 
 WeightSource::WeightSource(const TensorFiles& files, std::string component, Mode mode,
-                           DeviceKind device)
-    : files_(files), component_(std::move(component)), mode_(mode), device_(device) {}
+                           const Placement& placement)
+    : files_(&files), component_(std::move(component)), mode_(mode), placement_(placement) {}
+
+WeightSource WeightSource::random(std::string component, const Placement& placement) {
+  return {std::move(component), placement};
+}
 
 const StoredTensor* WeightSource::checked(const std::string& name, const Shape& shape) {
   seen_.insert(name);
-  const StoredTensor* stored = files_.find(name);
+  const StoredTensor* stored = files_->find(name);
   if (stored == nullptr || stored->shape != shape || !is_float(*stored)) {
     misfits_.push_back({name, shape, stored});
     return nullptr;
@@ -40,20 +77,66 @@ const StoredTensor* WeightSource::checked(const std::string& name, const Shape& 
   return stored;
 }
 
-Tensor WeightSource::take(const std::string& name, const Shape& shape) {
+bool WeightSource::fill(const std::string& name, const Shape& shape, const Tensor& to) {
+  if (files_ == nullptr) {
+    fill_random(name, to);
+    return true;
+  }
   const StoredTensor* stored = checked(name, shape);
-  if (stored == nullptr || mode_ == Mode::check) return {};
-  Tensor host = Tensor::empty(shape);
-  convert_to_f32(*stored, host.data<float>());
-  bytes_loaded_ += host.bytes();
-  if (device_ == DeviceKind::cpu) return host;
-  Tensor on_device = Tensor::empty(shape, DType::f32, device_);
-  copy(host, on_device);
-  return on_device;
+  if (stored == nullptr || mode_ == Mode::check) return false;
+  if (to.device() == DeviceKind::cpu) {
+    convert_to_f32(*stored, to.data<float>());
+  } else {
+    cuda_device_api()->load(to.raw(), to.dtype(), stored->data, type_of(*stored), to.numel());
+  }
+  bytes_loaded_ += to.bytes();
+  return true;
+}
+
+Tensor WeightSource::take_as(const std::string& name, const Shape& shape, DType type) {
+  // Nothing is allocated for a tensor that is only checked.
+  if (files_ != nullptr && mode_ == Mode::check) {
+    static_cast<void>(checked(name, shape));
+    return {};
+  }
+  const Tensor t = Tensor::empty(shape, type, placement_.device);
+  return fill(name, shape, t) ? t : Tensor{};
+}
+
+Tensor WeightSource::take(const std::string& name, const Shape& shape) {
+  return take_as(name, shape, placement_.type);
+}
+
+Tensor WeightSource::take_f32(const std::string& name, const Shape& shape) {
+  return take_as(name, shape, DType::f32);
+}
+
+std::vector<Tensor> WeightSource::take_group(std::span<const std::string> names,
+                                             const Shape& shape) {
+  std::vector<Tensor> group;
+  if (mode_ == Mode::check || placement_.device == DeviceKind::cpu) {
+    for (const std::string& name : names) group.push_back(take(name, shape));
+    return group;
+  }
+  const auto count = static_cast<std::int64_t>(names.size());
+  const Tensor all = Tensor::empty({count, shape.numel()}, placement_.type, placement_.device);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const Tensor one = all.slice(i, i + 1).reshape(shape);
+    group.push_back(fill(names[static_cast<std::size_t>(i)], shape, one) ? one : Tensor{});
+  }
+  return group;
 }
 
 const StoredTensor* WeightSource::take_stored(const std::string& name, const std::string& alias,
                                               const Shape& shape) {
+  if (files_ == nullptr) {
+    auto& values = random_values_.emplace_back(static_cast<std::size_t>(shape.numel()));
+    philox_randn(random_tables_.size(), 0, values);
+    return random_tables_
+        .emplace_back(std::make_unique<StoredTensor>(StoredTensor{
+            "F32", shape, std::as_bytes(std::span(values)).data(), values.size() * sizeof(float)}))
+        .get();
+  }
   const bool by_alias = !has(name) && has(alias);
   seen_.insert(by_alias ? name : alias);  // some files store the table under both names
   return checked(by_alias ? alias : name, shape);
@@ -61,7 +144,8 @@ const StoredTensor* WeightSource::take_stored(const std::string& name, const std
 
 std::vector<std::string> WeightSource::extras() const {
   std::vector<std::string> extra;
-  for (auto& name : files_.names()) {
+  if (files_ == nullptr) return extra;
+  for (auto& name : files_->names()) {
     const bool ignored = std::any_of(ignored_prefixes_.begin(), ignored_prefixes_.end(),
                                      [&](const auto& prefix) { return name.starts_with(prefix); });
     if (!ignored && !seen_.contains(name)) extra.push_back(name);
@@ -85,16 +169,16 @@ void WeightSource::report(Problems& problems) const {
   }
   std::vector<std::string> unknown;
   for (const auto& name : extra) {
-    unknown.push_back(fmt::format("{} {}", name, files_.find(name)->shape.str()));
+    unknown.push_back(fmt::format("{} {}", name, files_->find(name)->shape.str()));
   }
   std::string text = fmt::format("{}: the weights in {} do not fit its config.json", component_,
-                                 files_.folder().string());
+                                 files_->folder().string());
   text += paragraph("missing", missing) + paragraph("of another shape or type", wrong) +
           paragraph("stored but unknown", unknown);
   const auto stored =
       std::count_if(seen_.begin(), seen_.end(), [&](const auto& name) { return has(name); });
   const std::string cause =
-      likely_cause(files_, misfits_, extra, static_cast<std::size_t>(stored) - wrong.size());
+      likely_cause(*files_, misfits_, extra, static_cast<std::size_t>(stored) - wrong.size());
   if (!cause.empty()) text += "\n  likely cause: " + cause;
   problems.add("{}", text);
 }

@@ -1,7 +1,5 @@
 #include "weft/parallel/ring_history.h"
 
-#include <cstring>
-
 #include "weft/base/error.h"
 
 namespace weft {
@@ -43,22 +41,22 @@ void RingHistory::take(int layer, Tensor to) {
   drop_sent();
   const auto at = static_cast<std::size_t>(layer);
   const bool first_use = chunk_ == 0 || (chunk_ == 1 && skips_first_[at]);
-  // The network reads and writes host memory; a tensor on a GPU is copied through it.
-  const bool on_host = to.device() == DeviceKind::cpu;
-  if (!first_use && comm_.size() == 1) {
+  if (first_use) {
+    fill_zero(to);
+    return;
+  }
+  if (comm_.size() == 1) {
     WEFT_ASSERT(local_[at].defined(), "chunk {} left no history of layer {}", chunk_ - 1, layer);
     copy(local_[at], to);
     return;
   }
-  Tensor host = on_host ? to : Tensor::empty(to.shape(), to.dtype());
-  if (first_use) {
-    std::memset(host.raw(), 0, host.bytes());
-  } else {
-    const int before = (comm_.rank() + comm_.size() - 1) % comm_.size();
-    const ScopedContext context(
-        fmt::format("taking the history of layer {} for chunk {}", layer, chunk_));
-    comm_.receive(bytes_of(host), before, layer);
-  }
+  // The network reads and writes host memory; a tensor on a GPU is copied through it.
+  const bool on_host = to.device() == DeviceKind::cpu;
+  const Tensor host = on_host ? to : Tensor::empty(to.shape(), to.dtype());
+  const int before = (comm_.rank() + comm_.size() - 1) % comm_.size();
+  const ScopedContext context(
+      fmt::format("taking the history of layer {} for chunk {}", layer, chunk_));
+  comm_.receive(bytes_of(host), before, layer);
   if (!on_host) copy(host, to);
 }
 
@@ -66,12 +64,12 @@ void RingHistory::put(int layer, const Tensor& last) {
   check_layer(layer);
   drop_sent();
   if (chunk_ + 1 == chunks_) return;  // nobody comes after
-  Tensor kept = Tensor::empty(last.shape(), last.dtype());
-  copy(last, kept);
   if (comm_.size() == 1) {
-    local_[static_cast<std::size_t>(layer)] = kept;
+    local_[static_cast<std::size_t>(layer)] = last.clone();
     return;
   }
+  const Tensor kept = Tensor::empty(last.shape(), last.dtype());
+  copy(last, kept);
   auto pending = comm_.start_send(bytes_of(kept), (comm_.rank() + 1) % comm_.size(), layer);
   messages_.push_back({chunk_, kept, std::move(pending)});
 }

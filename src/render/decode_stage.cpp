@@ -23,7 +23,7 @@ std::int64_t frames_of(const ModelFolder& model, const Box& piece) {
 Tensor to_pixels(Ops& ops, const Tensor& video) {
   Tensor pixels = Tensor::empty(video.shape(), DType::u8, ops.device());
   ops.to_u8(video, pixels);
-  return on_host(pixels);
+  return pixels.to(DeviceKind::cpu);
 }
 
 /// Sends pieces to rank 0 without running ahead of it: a synchronous send is not done before rank 0
@@ -88,9 +88,8 @@ void decode_exact(RenderContext& context, const ModelFolder& model, const Clip& 
       const ScopedStage stage(context.profile, Stage::decode);
       history.begin_chunk(p);
       const auto position = p == 0 ? ChunkPosition::first : ChunkPosition::later;
-      frames = to_pixels(
-          context.ops,
-          decoder.decode(context.ops, on_device(latents, context.ops.device()), position, history));
+      frames = to_pixels(context.ops, decoder.decode(context.ops, latents.to(context.ops.device()),
+                                                     position, history));
       latents = {};
     }
     if (rank == 0) {
@@ -122,8 +121,8 @@ void decode_tiles(RenderContext& context, const ModelFolder& model, const Clip& 
       Box box = plan.pieces[static_cast<std::size_t>(p)];
       const BoxTensor whole_tile{box, latents};
       box.axis[0] = chunk;
-      const Tensor z = on_device(pack_box(whole_tile, box), context.ops.device());
-      mine[p] = on_host(decoder.decode(context.ops, z, position, histories[p]));
+      const Tensor z = pack_box(whole_tile, box).to(context.ops.device());
+      mine[p] = decoder.decode(context.ops, z, position, histories[p]).to(DeviceKind::cpu);
     }
     if (rank != 0) {
       for (const auto& [p, tile] : mine) sender.send(tile, tag_frames);
@@ -156,7 +155,7 @@ void decode_tiles(RenderContext& context, const ModelFolder& model, const Clip& 
     Tensor pixels = Tensor::empty(sum.shape(), DType::u8);
     {
       const ScopedStage stage(context.profile, Stage::blend);
-      pixels = to_pixels(context.ops, on_device(sum, context.ops.device()));
+      pixels = to_pixels(context.ops, sum.to(context.ops.device()));
     }
     const ScopedStage stage(context.profile, Stage::wait);
     sink->push(pixels);
@@ -182,7 +181,7 @@ void decode(RenderContext& context, const ModelFolder& model, const Clip& clip,
   std::optional<VaeDecoder> decoder;
   if (!idle) {
     const ScopedStage loading(context.profile, Stage::load);
-    decoder.emplace(model.load_decoder(context.ops.device()));
+    decoder.emplace(model.load_decoder(context.ops));
   }
   context.progress.begin(Stage::decode, clip.frames, "frames");
   if (clip.decode == DecodeKind::exact) {

@@ -1,5 +1,4 @@
 // Receives prompt embeddings, hands this rank's windows of denoised latents to the decode stage.
-#include <cmath>
 #include <optional>
 
 #include "weft/base/log.h"
@@ -45,13 +44,15 @@ class ExpertInUse {
     transformer_.reset();  // before the next one comes in
     {
       const ScopedStage stage(context_.profile, Stage::load);
-      transformer_.emplace(model_.load_transformer(component, context_.ops.device()));
+      transformer_.emplace(model_.load_transformer(component, context_.ops));
     }
-    Expert expert{
-        .transformer = &*transformer_,
-        .cond = transformer_->prepare_text(context_.ops, prompts_.cond, clip_.text_length),
-        .uncond = {},
-        .guidance_scale = wanted == 0 ? clip_.guidance_scale : clip_.guidance_scale_2};
+    Expert expert{.transformer = &*transformer_,
+                  .cond = {},
+                  .uncond = {},
+                  .guidance_scale = wanted == 0 ? clip_.guidance_scale : clip_.guidance_scale_2};
+    for (const Tensor& embeds : prompts_.cond) {
+      expert.cond.push_back(transformer_->prepare_text(context_.ops, embeds, clip_.text_length));
+    }
     if (prompts_.uncond.defined()) {
       expert.uncond = transformer_->prepare_text(context_.ops, prompts_.uncond, clip_.text_length);
     }
@@ -79,15 +80,12 @@ void put_first_frame(const Tensor& first_frame, const Clip& clip, const Box& win
   unpack_box(pack_box({frame, first_frame}, part), part, {window, latents});
 }
 
-void check_finite(const Tensor& latents, int window, int step) {
-  for (const float value : latents.span()) {
-    if (!std::isfinite(value)) {
-      fail(
-          "window {} has a value that is not finite after step {}: the weights are damaged, or "
-          "guidance-scale or flow-shift is far out of range",
-          window, step + 1);
-    }
-  }
+void check_finite(Ops& ops, const Tensor& latents, int window, int step) {
+  if (ops.all_finite(latents)) return;
+  fail(
+      "window {} has a value that is not finite after step {}: the weights are damaged, or "
+      "guidance-scale or flow-shift is far out of range",
+      window, step + 1);
 }
 
 }  // namespace
@@ -96,13 +94,18 @@ std::vector<Tensor> denoise(RenderContext& context, const ModelFolder& model, co
                             const WindowExchange& exchange, const PromptEmbeds& prompts,
                             const Tensor& first_frame) {
   const std::vector<int>& mine = exchange.mine();
-  const auto ops = context.ops.device() == DeviceKind::cpu ? nullptr : make_cpu_ops(1);
-  Ops& blend_ops = ops ? *ops : context.ops;
+  // A clip of one window stays where it is computed. Several meet on the host, where they are
+  // exchanged and blended.
+  const bool one_window = exchange.plan().windows.size() == 1;
+  const DeviceKind home = one_window ? context.ops.device() : DeviceKind::cpu;
+  const auto host_ops = home == context.ops.device() ? nullptr : make_cpu_ops(1);
+  Ops& home_ops = host_ops ? *host_ops : context.ops;
 
-  std::vector<Tensor> latents;  // [C, window box], one per window of mine, on the host
+  std::vector<Tensor> latents;  // [C, window box], one per window of mine, at home
   {
     const ScopedStage stage(context.profile, Stage::exchange);
     latents = exchange.scatter(context.comm.rank() == 0 ? draw_noise(clip) : Tensor());
+    for (Tensor& window : latents) window = window.to(home);
   }
   const Schedule schedule =
       make_schedule(clip.sampler, clip.steps, clip.flow_shift, model.scheduler.train_steps);
@@ -129,25 +132,28 @@ std::vector<Tensor> denoise(RenderContext& context, const ModelFolder& model, co
         const ScopedContext doing(fmt::format("window {}, step {}", mine[i], step + 1));
         Tensor input = latents[i];
         if (has_given_frame(i)) {
-          input = latents[i].clone();
+          input = latents[i].to(DeviceKind::cpu).clone();
           put_first_frame(first_frame, clip, box_of(i), input);
         }
         const auto first = has_given_frame(i) ? FirstFrame::given : FirstFrame::noise;
-        velocities.push_back(on_host(expert.at(timestep).velocity(
-            context.ops, on_device(input, context.ops.device()), timestep, first, attention)));
+        velocities.push_back(expert.at(timestep)
+                                 .velocity(context.ops, input.to(context.ops.device()), timestep,
+                                           scene_of(clip, box_of(i).frames(), model.time_factor()),
+                                           first, attention)
+                                 .to(home));
       }
     }
     {
       ScopedStage stage(context.profile, Stage::exchange);
       const std::int64_t before = exchange.comm().bytes_sent();
-      velocities = exchange.start(std::move(velocities)).finish(blend_ops);
+      velocities = exchange.start(std::move(velocities)).finish(home_ops);
       stage.add_bytes(exchange.comm().bytes_sent() - before);
     }
     {
       const ScopedStage stage(context.profile, Stage::denoise);
       for (std::size_t i = 0; i < mine.size(); ++i) {
-        solvers[i]->step(blend_ops, step, velocities[i], latents[i]);
-        check_finite(latents[i], mine[i], step);
+        solvers[i]->step(home_ops, step, velocities[i], latents[i]);
+        check_finite(home_ops, latents[i], mine[i], step);
       }
     }
     context.progress.advance(1);
@@ -155,6 +161,7 @@ std::vector<Tensor> denoise(RenderContext& context, const ModelFolder& model, co
   context.progress.end();
 
   for (std::size_t i = 0; i < mine.size(); ++i) {
+    latents[i] = latents[i].to(DeviceKind::cpu);
     if (has_given_frame(i)) put_first_frame(first_frame, clip, box_of(i), latents[i]);
   }
   return latents;

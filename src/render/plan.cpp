@@ -85,7 +85,64 @@ RenderPlan make_render_plan(const Clip& clip, const ModelFolder& model, int rank
   return plan;
 }
 
-PlanFigures plan_figures(const RenderPlan& plan, const Clip& clip, const ModelFolder& model) {
+namespace {
+
+/// Bytes that the stages need at the same time on one rank.
+struct MemoryModel {
+  double text, decode;
+  double net, per_token;
+  [[nodiscard]] double denoise(std::int64_t tokens) const {
+    return net + per_token * static_cast<double>(tokens);
+  }
+
+  MemoryModel(const Clip& clip, const ModelFolder& model, const Machine& machine) {
+    const TransformerSize transformer = size_of(model.transformer);
+    const TextEncoderSize encoder = size_of(model.text);
+    const bool cpu = machine.device == DeviceKind::cpu;
+    const double element = machine.precision == Precision::f32 ? 4 : 2;
+    // Weights: on the CPU once more in the order the kernels want; fp8 copies beside bf16.
+    const double of_matmul = cpu ? 8 : machine.precision == Precision::fp8 ? 3 : element;
+    const double library = cpu ? 0 : 0.2e9;  // workspaces of cuBLASLt and cuDNN
+    text = (cpu ? 8 : element) * static_cast<double>(text_encoder_parameters(encoder)) +
+           (cpu ? 0.0
+                : 4.0 * static_cast<double>(encoder.heads * clip.text_length * clip.text_length)) +
+           library;
+    net = of_matmul * static_cast<double>(transformer_parameters(transformer)) + library;
+    // x, h, q, k, v and the feed-forward's inner width; cos and sin.
+    per_token = element * static_cast<double>(5 * transformer.dim + transformer.ffn) +
+                4.0 * static_cast<double>(transformer.dim / transformer.heads);
+    const Box one_frame{{Range{0, 1}, clip.latents.rows(), clip.latents.cols()}};
+    const VaeSize vae = size_of(model.vae);
+    const double weights =
+        (cpu ? 8 : 2 * element) * static_cast<double>(vae_decode_cost(vae, one_frame).parameters);
+    // The widest layers of one chunk: input with its two history frames, output, and one more.
+    const double chunk = element * static_cast<double>(clip.width * clip.height) *
+                         static_cast<double>(model.vae.decoder_base_dim) * 14 /
+                         static_cast<double>(model.vae.patch * model.vae.patch);
+    decode = weights + chunk + library + element * history_elements(clip, model);
+  }
+
+  /// Two input frames of every causal convolution of the decoder, kept between chunks.
+  static double history_elements(const Clip& clip, const ModelFolder& model) {
+    const VaeConfig& c = model.vae;
+    const double cells =
+        static_cast<double>(clip.latents.rows().size() * clip.latents.cols().size());
+    double elements = 0;
+    double magnified = 1;
+    for (std::size_t i = c.dim_mult.size(); i-- > 0;) {
+      const auto width = static_cast<double>(c.decoder_base_dim * c.dim_mult[i]);
+      const double layers = 2 * static_cast<double>(c.num_res_blocks + 1) + 2;
+      elements += 2 * cells * magnified * width * layers;
+      magnified *= 4;
+    }
+    return elements;
+  }
+};
+
+}  // namespace
+
+PlanFigures plan_figures(const RenderPlan& plan, const Clip& clip, const ModelFolder& model,
+                         const Machine& machine) {
   const TransformerSize transformer = size_of(model.transformer);
   const VaeSize vae = size_of(model.vae);
   const auto ranks = static_cast<std::size_t>(plan.ranks);
@@ -139,22 +196,14 @@ PlanFigures plan_figures(const RenderPlan& plan, const Clip& clip, const ModelFo
     }
   }
 
-  // On the CPU float32, and once more in the order the kernels want. The text encoder is freed
-  // before the transformer comes in.
-  const double text_bytes = 8.0 * static_cast<double>(text_encoder_parameters(size_of(model.text)));
-  const double net_bytes = 8.0 * static_cast<double>(transformer_parameters(transformer));
-  const Box one_frame{{Range{0, 1}, clip.latents.rows(), clip.latents.cols()}};
-  const double vae_bytes = 8.0 * static_cast<double>(vae_decode_cost(vae, one_frame).parameters);
-  // The widest layers of one chunk: input with its two history frames, output, and one more.
-  const double chunk_bytes = 4.0 * static_cast<double>(clip.width * clip.height) *
-                             static_cast<double>(model.vae.decoder_base_dim) * 14 /
-                             static_cast<double>(model.vae.patch * model.vae.patch);
+  const MemoryModel memory(clip, model, machine);
   for (std::size_t r = 0; r < ranks; ++r) {
-    const double activations = static_cast<double>(largest_tokens[r]) * 4 *
-                               static_cast<double>(6 * transformer.dim + transformer.ffn);
-    const double denoise = largest_tokens[r] > 0 ? net_bytes + activations + latents_of_rank[r] : 0;
-    const double decode = decodes[r] ? vae_bytes + chunk_bytes : 0;
-    f.memory_of_rank.push_back(std::max({r == 0 ? text_bytes : 0.0, denoise, decode}));
+    f.text_memory.push_back(r == 0 ? memory.text : 0);
+    f.denoise_memory.push_back(
+        largest_tokens[r] > 0 ? memory.denoise(largest_tokens[r]) + latents_of_rank[r] : 0);
+    f.decode_memory.push_back(decodes[r] ? memory.decode : 0);
+    f.memory_of_rank.push_back(
+        std::max({f.text_memory[r], f.denoise_memory[r], f.decode_memory[r]}));
   }
   // 100 GFLOP/s and 10 GB/s per rank: only their ratio matters for the speed-up.
   f.speedup = predicted_speedup(f.flops_of_rank, f.traffic_of_rank, {1e11, 1e10});
@@ -196,8 +245,9 @@ std::string list_text(const std::vector<int>& values) {
 
 }  // namespace
 
-std::string describe(const RenderPlan& plan, const Clip& clip, const ModelFolder& model) {
-  const PlanFigures f = plan_figures(plan, clip, model);
+std::string describe(const RenderPlan& plan, const Clip& clip, const ModelFolder& model,
+                     const Machine& machine) {
+  const PlanFigures f = plan_figures(plan, clip, model, machine);
   const auto& size = clip.window.size;
   const auto& axes = plan.windows.axes;
   std::string out;

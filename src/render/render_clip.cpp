@@ -1,14 +1,43 @@
+#include "weft/device/device_api.h"
+
 #include "stages.h"
 
 namespace weft {
+namespace {
+
+/// Notes the most GPU memory that is in use between its making and noted().
+class PeakMemory {
+ public:
+  explicit PeakMemory(RenderContext& context)
+      : context_(context),
+        api_(context.ops.device() == DeviceKind::cuda ? cuda_device_api() : nullptr) {
+    if (api_ != nullptr) api_->reset_peak();
+  }
+  void note(Stage stage) {
+    if (api_ == nullptr) return;
+    context_.profile.note_device_peak(stage, static_cast<std::int64_t>(api_->memory().peak));
+    api_->reset_peak();
+  }
+
+ private:
+  RenderContext& context_;
+  const DeviceApi* api_;
+};
+
+}  // namespace
 
 void render_clip(RenderContext& context, const ModelFolder& model, const Clip& clip,
                  const RenderPlan& plan, const Image* image, FrameSink* sink) {
+  PeakMemory peak(context);
   const PromptEmbeds prompts = encode_prompts(context, model, clip);
+  peak.note(Stage::encode_text);
   const Tensor first_frame = encode_first_frame(context, model, clip, image);
+  if (first_frame.defined()) peak.note(Stage::encode_image);
   const WindowExchange exchange(context.comm, plan.windows, plan.owner, clip.channels);
   std::vector<Tensor> latents = denoise(context, model, clip, exchange, prompts, first_frame);
+  peak.note(Stage::denoise);
   decode(context, model, clip, plan, exchange, std::move(latents), sink);
+  peak.note(Stage::decode);
 }
 
 }  // namespace weft

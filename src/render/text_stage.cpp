@@ -23,10 +23,10 @@ Tensor share(const RenderContext& context, const Tensor& mine, std::int64_t dim)
   std::int64_t n = mine.defined() ? mine.dim(0) : 0;
   context.comm.broadcast(std::as_writable_bytes(std::span(&n, 1)), 0);
   if (n == 0) return {};
-  Tensor host = Tensor::empty({n, dim});
-  if (mine.defined()) copy(mine, host);
-  context.comm.broadcast(std::as_writable_bytes(host.span()), 0);
-  return on_device(host, context.ops.device());
+  const Tensor host =
+      mine.defined() ? mine.to(DeviceKind::cpu) : Tensor::empty({n, dim}, context.ops.activation());
+  context.comm.broadcast({host.raw(), host.bytes()}, 0);
+  return host.to(context.ops.device());
 }
 
 }  // namespace
@@ -37,11 +37,14 @@ PromptEmbeds encode_prompts(RenderContext& context, const ModelFolder& model, co
     const ScopedContext doing("encoding the prompt");
     const auto encoder = [&] {
       const ScopedStage loading(context.profile, Stage::load);
-      return model.load_text_encoder(context.ops.device());
+      return model.load_text_encoder(context.ops);
     }();
     const ScopedStage stage(context.profile, Stage::encode_text);
     const Tokenizer tokenizer(model.path / "tokenizer");
-    made.cond = encode_one(context.ops, encoder, tokenizer, clip, clip.prompt, "prompt");
+    for (const Clip::Scene& scene : clip.scenes) {
+      made.cond.push_back(
+          encode_one(context.ops, encoder, tokenizer, clip, scene.prompt, "prompt"));
+    }
     if (clip.guided()) {
       made.uncond = encode_one(context.ops, encoder, tokenizer, clip, clip.negative_prompt,
                                "negative prompt");
@@ -50,8 +53,10 @@ PromptEmbeds encode_prompts(RenderContext& context, const ModelFolder& model, co
   // Ranks without the text encoder wait here; their own loading comes after.
   const ScopedStage stage(context.profile,
                           context.comm.rank() == 0 ? Stage::encode_text : Stage::wait);
-  return {share(context, made.cond, model.text.d_model),
-          share(context, made.uncond, model.text.d_model)};
+  made.cond.resize(clip.scenes.size());
+  for (Tensor& embeds : made.cond) embeds = share(context, embeds, model.text.d_model);
+  made.uncond = share(context, made.uncond, model.text.d_model);
+  return made;
 }
 
 Tensor encode_first_frame(RenderContext& context, const ModelFolder& model, const Clip& clip,
@@ -65,7 +70,7 @@ Tensor encode_first_frame(RenderContext& context, const ModelFolder& model, cons
     WEFT_ASSERT(image != nullptr, "the clip has an image, rank 0 does not");
     const auto encoder = [&] {
       const ScopedStage loading(context.profile, Stage::load);
-      return model.load_encoder(context.ops.device());
+      return model.load_encoder(context.ops);
     }();
     const ScopedStage stage(context.profile, Stage::encode_image);
     // As the pipeline does: resized straight to the clip's size, no crop; 8 bits to [-1, 1].
@@ -75,7 +80,7 @@ Tensor encode_first_frame(RenderContext& context, const ModelFolder& model, cons
       frame.span()[i] = 2 * (static_cast<float>(fitted.rgb[i]) / 255.0F) - 1;
     }
     const Posterior posterior =
-        encode_clip(context.ops, encoder, model.vae, on_device(frame, context.ops.device()));
+        encode_clip(context.ops, encoder, model.vae, frame.to(context.ops.device()));
     copy(posterior.mean, latent);
     normalise_latents(model.vae, latent);
   }

@@ -93,7 +93,7 @@ std::string stage_table(const std::vector<RankReport>& ranks, double encoder_sec
     mean_wall += r.wall_seconds / count;
   }
   std::array<double, stage_count> mean{}, most{};
-  std::array<std::int64_t, stage_count> bytes{};
+  std::array<std::int64_t, stage_count> bytes{}, peak{};
   for (const RankReport& r : ranks) {
     Profile profile;
     for (const Span& span : r.spans) profile.add(span);
@@ -103,18 +103,23 @@ std::string stage_table(const std::vector<RankReport>& ranks, double encoder_sec
       mean[s] += seconds[s] / count;
       most[s] = std::max(most[s], seconds[s]);
       bytes[s] += moved[s];
+      peak[s] = std::max(peak[s], r.device_peaks[s]);
     }
   }
-  std::string out = fmt::format("{:<14}{:>10}{:>10}{:>8}{:>12}\n", "stage", "mean s", "most s",
-                                "share", "moved MB");
+  const bool on_gpu = std::ranges::any_of(peak, [](std::int64_t b) { return b > 0; });
+  std::string out = fmt::format("{:<14}{:>10}{:>10}{:>8}{:>12}{}\n", "stage", "mean s", "most s",
+                                "share", "moved MB", on_gpu ? "   GPU peak GB" : "");
+  const auto number = [](std::int64_t value, double unit, int width) {
+    return fmt::format(
+        "{:>{}}", value > 0 ? fmt::format("{:.2f}", static_cast<double>(value) / unit) : "", width);
+  };
   double named = 0;
   for (std::size_t s = 0; s < stage_count; ++s) {
     if (most[s] == 0) continue;
     named += mean[s];
-    out +=
-        fmt::format("{:<14}{:>10.2f}{:>10.2f}{:>7.1f}%{:>12}\n", stage_name(static_cast<Stage>(s)),
-                    mean[s], most[s], 100 * mean[s] / wall,
-                    bytes[s] > 0 ? fmt::format("{:.2f}", static_cast<double>(bytes[s]) / 1e6) : "");
+    out += fmt::format("{:<14}{:>10.2f}{:>10.2f}{:>7.1f}%{}{}\n", stage_name(static_cast<Stage>(s)),
+                       mean[s], most[s], 100 * mean[s] / wall, number(bytes[s], 1e6, 12),
+                       on_gpu ? number(peak[s], 1e9, 14) : "");
   }
   out += fmt::format("{:<14}{:>10.2f}{:>10}{:>7.1f}%\n", "other", mean_wall - named, "",
                      100 * (mean_wall - named) / wall);

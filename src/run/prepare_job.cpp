@@ -1,10 +1,12 @@
 // Receives a job as typed, hands a checked and planned one to render_job. All problems at once,
 // before anything is computed.
 #include <algorithm>
+#include <set>
 
 #include "weft/device/device_api.h"
 #include "weft/run/render_job.h"
 
+#include "job_rules.h"
 #include "output_paths.h"
 
 namespace weft {
@@ -14,7 +16,12 @@ namespace {
 double default_fps(const ModelFolder& model) { return model.expand_timesteps ? 24 : 16; }
 
 void fill_sampling(Clip& clip, const Job& job, const ModelFolder& model) {
-  clip.prompt = job.prompt;
+  clip.scenes = {{0, job.prompt}};
+  if (storyboard_rule(job.storyboard).empty()) {  // else check_job() complains
+    for (const SceneText& scene : parse_storyboard(job.storyboard)) {
+      clip.scenes.push_back({scene.frame, scene.prompt});
+    }
+  }
   clip.negative_prompt = job.negative_prompt;
   clip.cleaning = job.text_cleaning == "fix" ? TextCleaning::fix : TextCleaning::basic;
   clip.has_image = !job.image.empty();
@@ -47,6 +54,23 @@ void check_prompt(const Tokenizer& tokenizer, const char* key, const std::string
   }
 }
 
+/// Every scene needs a window of frames whose middle lies in it, or it would never be seen.
+void check_scenes(const PreparedJob& made, Problems& problems) {
+  const Clip& clip = made.clip;
+  if (clip.scenes.size() == 1) return;
+  std::set<std::size_t> seen;
+  for (const WindowPlan::Window& w : make_window_plan(clip.latents, clip.window).windows) {
+    seen.insert(scene_of(clip, w.box.frames(), made.model.time_factor()));
+  }
+  for (std::size_t s = 0; s < clip.scenes.size(); ++s) {
+    if (seen.contains(s)) continue;
+    problems.add(
+        "storyboard: no window of frames has its middle in the scene from frame {} on: use shorter "
+        "windows (--window WxHxF), a longer clip of {} frames, or other frames",
+        clip.scenes[s].frame, clip.frames);
+  }
+}
+
 /// What the model says about the job's sizes and prompts.
 void check_clip(const Job& job, PreparedJob& made, Problems& problems) {
   Clip& clip = made.clip;
@@ -64,9 +88,13 @@ void check_clip(const Job& job, PreparedJob& made, Problems& problems) {
     problems.add("image: {} makes clips from text alone; the 2.2 5B model takes a first frame",
                  made.model.name);
   }
+  if (of_size.empty()) check_scenes(made, problems);
   problems.collect([&] {
     const Tokenizer tokenizer(made.model.path / "tokenizer");
-    check_prompt(tokenizer, "prompt", job.prompt, clip, problems);
+    for (const Clip::Scene& scene : clip.scenes) {
+      check_prompt(tokenizer, scene.frame == 0 ? "prompt" : "storyboard", scene.prompt, clip,
+                   problems);
+    }
     check_prompt(tokenizer, "negative-prompt", job.negative_prompt, clip, problems);
   });
 }
@@ -74,7 +102,30 @@ void check_clip(const Job& job, PreparedJob& made, Problems& problems) {
 void check_device(const Job& job, Problems& problems) {
   if (job.device == "cuda" && !cuda_absent_reason().empty()) {
     problems.add("device: cuda was asked for, but {}", cuda_absent_reason());
+  } else if (machine_of(job).device == DeviceKind::cpu &&
+             (job.precision == "bf16" || job.precision == "fp8")) {
+    problems.add("precision: {} needs a GPU: on the CPU only f32 is computed", job.precision);
   }
+}
+
+/// A job that will not fit the GPU is refused before anything is loaded.
+void check_memory(const Job& job, const PreparedJob& made, int rank, Problems& problems) {
+  const Machine machine = machine_of(job);
+  if (machine.device != DeviceKind::cuda) return;
+  const PlanFigures f = plan_figures(made.plan, made.clip, made.model, machine);
+  const auto at = static_cast<std::size_t>(rank);
+  const auto free = static_cast<double>(cuda_device_api()->memory().free);
+  const auto refuse = [&](const char* stage, double bytes, const char* remedy) {
+    if (bytes <= free) return;
+    problems.add("{} needs about {:.1f} GB of GPU memory and {:.1f} GB are free: {}", stage,
+                 bytes / 1e9, free / 1e9, remedy);
+  };
+  refuse("encode_text", f.text_memory[at], "use a larger GPU, or --device cpu for a small model");
+  refuse("denoise", f.denoise_memory[at],
+         machine.precision == Precision::f32
+             ? "use --precision bf16, or smaller windows (--window WxHxF)"
+             : "use smaller windows (--window WxHxF), or a larger GPU");
+  refuse("decode", f.decode_memory[at], "use --decode tiles, or a larger GPU");
 }
 
 /// What only rank 0 checks: it reads the image and writes the files.
@@ -136,6 +187,14 @@ void add_key_problems(const Job& job, Problems& problems) {
 
 }  // namespace
 
+Machine machine_of(const Job& job) {
+  const bool cuda = job.device != "cpu" && cuda_absent_reason().empty();
+  const bool exact = job.precision == "f32" || (job.precision == "auto" && !cuda);
+  return {cuda ? DeviceKind::cuda : DeviceKind::cpu, job.precision == "fp8" ? Precision::fp8
+                                                     : exact                ? Precision::f32
+                                                                            : Precision::bf16};
+}
+
 PreparedJob prepare_job(const Job& job, const Problems& found, const Communicator& comm,
                         int plan_ranks, JobUse use) {
   PreparedJob made;
@@ -158,6 +217,11 @@ PreparedJob prepare_job(const Job& job, const Problems& found, const Communicato
   for (const std::string& p : of_model.list()) problems.add("{}", p);
   throw_if_any_rank_has_problems(comm, problems);
   made.plan = make_render_plan(made.clip, made.model, plan_ranks);
+  if (use == JobUse::render) {
+    Problems of_memory;
+    check_memory(job, made, comm.rank(), of_memory);
+    throw_if_any_rank_has_problems(comm, of_memory);
+  }
   return made;
 }
 

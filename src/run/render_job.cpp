@@ -29,6 +29,7 @@ std::vector<RankReport> gather_reports(const Communicator& comm, const RankRepor
   const std::array<double, 4> numbers{static_cast<double>(mine.threads), mine.wall_seconds,
                                       mine.peak_memory, static_cast<double>(mine.bytes_sent)};
   const auto all_numbers = comm.gather(std::as_bytes(std::span(numbers)), 0);
+  const auto all_peaks = comm.gather(std::as_bytes(std::span(mine.device_peaks)), 0);
   const auto all_spans = comm.gather(std::as_bytes(std::span(mine.spans)), 0);
   std::vector<RankReport> reports;
   for (std::size_t r = 0; r < hosts.size(); ++r) {
@@ -40,7 +41,9 @@ std::vector<RankReport> gather_reports(const Communicator& comm, const RankRepor
                       .wall_seconds = n[1],
                       .peak_memory = n[2],
                       .bytes_sent = static_cast<std::int64_t>(n[3]),
-                      .spans = {}};
+                      .spans = {},
+                      .device_peaks = {}};
+    std::memcpy(report.device_peaks.data(), all_peaks[r].data(), sizeof report.device_peaks);
     report.spans.resize(all_spans[r].size() / sizeof(Span));
     if (!report.spans.empty()) {
       std::memcpy(report.spans.data(), all_spans[r].data(), all_spans[r].size());
@@ -51,10 +54,9 @@ std::vector<RankReport> gather_reports(const Communicator& comm, const RankRepor
 }
 
 std::unique_ptr<Ops> make_ops(const Job& job, int threads, const Session& session) {
-  if (job.device != "cpu" && cuda_absent_reason().empty()) {
-    return make_cuda_ops(session.local_rank());
-  }
-  return make_cpu_ops(threads);
+  const Machine machine = machine_of(job);
+  if (machine.device == DeviceKind::cpu) return make_cpu_ops(threads);
+  return make_cuda_ops(session.local_rank() % cuda_device_count(), machine.precision);
 }
 
 /// Ranks that no window and no piece falls to, told once.
@@ -118,7 +120,8 @@ void render_job(const Job& job, const PreparedJob& prepared, const Communicator&
                   .wall_seconds = now_seconds() - begin,
                   .peak_memory = peak_memory(),
                   .bytes_sent = comm.bytes_sent(),
-                  .spans = profile.spans()};
+                  .spans = profile.spans(),
+                  .device_peaks = profile.device_peaks()};
   const auto reports = gather_reports(comm, mine);
   if (!first) return;
   RunResult result{.frames = stream->frames(),

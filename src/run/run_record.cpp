@@ -41,7 +41,7 @@ void write_plan(Hdf5Writer& file, const RenderPlan& plan) {
 void write_ranks(Hdf5Writer& file, const std::vector<RankReport>& ranks) {
   std::vector<std::string> hosts, stages;
   std::vector<double> wall, memory, seconds;
-  std::vector<std::int64_t> threads, sent, bytes;
+  std::vector<std::int64_t> threads, sent, bytes, device_peaks;
   const auto n = static_cast<std::int64_t>(ranks.size());
   for (int s = 0; s < stage_count; ++s) stages.emplace_back(stage_name(static_cast<Stage>(s)));
   for (const RankReport& r : ranks) {
@@ -59,6 +59,7 @@ void write_ranks(Hdf5Writer& file, const std::vector<RankReport>& ranks) {
     }
     for (const double s : profile.seconds()) seconds.push_back(s);
     for (const std::int64_t b : profile.bytes()) bytes.push_back(b);
+    device_peaks.insert(device_peaks.end(), r.device_peaks.begin(), r.device_peaks.end());
     file.dataset(fmt::format("/spans/{}", r.rank), spans,
                  {static_cast<std::int64_t>(r.spans.size()), 4});
   }
@@ -70,6 +71,7 @@ void write_ranks(Hdf5Writer& file, const std::vector<RankReport>& ranks) {
   file.dataset("/stages/names", stages);
   file.dataset("/stages/seconds", seconds, {n, stage_count});
   file.dataset("/stages/bytes", bytes, {n, stage_count});
+  file.dataset("/stages/device_peak_bytes", device_peaks, {n, stage_count});
 }
 
 void write_model(Hdf5Writer& file, const ModelFolder& model) {

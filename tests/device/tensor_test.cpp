@@ -1,5 +1,7 @@
 #include "weft/device/tensor.h"
 
+#include <bit>
+#include <cstring>
 #include <numeric>
 
 #include <gtest/gtest.h>
@@ -126,14 +128,20 @@ TEST(Copy, RefusesOtherCountsAndTypes) {
   EXPECT_THROW(copy(counting({3}), Tensor::empty({3}, DType::i32)), Error);
 }
 
-// Not the other way round: device memory may work where the operations are missing.
+TEST(Copy, ToItsOwnDeviceIsTheTensorItself) {
+  const Tensor t = counting({3});
+  EXPECT_EQ(t.to(DeviceKind::cpu).raw(), t.raw());
+}
+
+TEST(FillZero, TouchesOnlyTheSliceItIsGiven) {
+  const Tensor t = counting({5});
+  fill_zero(t.slice(1, 3));
+  EXPECT_EQ(values(t), (std::vector<float>{0, 0, 0, 3, 4}));
+}
+
 TEST(DeviceApi, AbsentMeansAReason) {
-  if (cuda_absent_reason().empty()) {
-    EXPECT_NE(cuda_device_api(), nullptr);
-  }
-  if (cuda_device_api() == nullptr) {
-    EXPECT_NE(cuda_absent_reason(), "");
-  }
+  EXPECT_EQ(cuda_absent_reason().empty(), cuda_device_api() != nullptr);
+  EXPECT_EQ(cuda_absent_reason().empty(), cuda_device_count() > 0);
 }
 
 TEST(DeviceApi, TensorsOfAnAbsentDeviceSayWhy) {
@@ -165,6 +173,90 @@ TEST(DeviceApi, OutOfMemorySaysHowMuchThereIs) {
     EXPECT_NE(std::string(e.what()).find("4398.05 GB asked for"), std::string::npos) << e.what();
   }
   EXPECT_NO_THROW((void)Tensor::empty({4}, DType::f32, DeviceKind::cuda));  // and goes on
+}
+
+TEST(DeviceApi, ZerosOfASliceLeaveTheRest) {
+  if (cuda_device_api() == nullptr) GTEST_SKIP() << cuda_absent_reason();
+  const Tensor there = counting({6}).to(DeviceKind::cuda);
+  fill_zero(there.slice(2, 5));
+  EXPECT_EQ(values(there.to(DeviceKind::cpu)), (std::vector<float>{0, 1, 0, 0, 0, 5}));
+  const Tensor zeros = Tensor::zeros({3}, DType::f32, DeviceKind::cuda);
+  EXPECT_EQ(values(zeros.to(DeviceKind::cpu)), (std::vector<float>{0, 0, 0}));
+}
+
+// Bytes of a weight file at an address of any alignment, as load() gets them.
+template <class T>
+std::vector<std::byte> misaligned(const std::vector<T>& elements) {
+  std::vector<std::byte> bytes(1 + elements.size() * sizeof(T));
+  std::memcpy(bytes.data() + 1, elements.data(), elements.size() * sizeof(T));
+  return bytes;
+}
+
+Tensor loaded(const std::vector<std::byte>& bytes, DType from, DType to, std::int64_t count) {
+  const Tensor there = Tensor::empty({count}, to, DeviceKind::cuda);
+  cuda_device_api()->load(there.raw(), to, bytes.data() + 1, from, count);
+  return there.to(DeviceKind::cpu);
+}
+
+std::vector<std::uint16_t> halves(const Tensor& t) {
+  const auto* first = reinterpret_cast<const std::uint16_t*>(t.raw());
+  return {first, first + t.numel()};
+}
+
+TEST(DeviceApi, LoadConvertsEveryType) {
+  if (cuda_device_api() == nullptr) GTEST_SKIP() << cuda_absent_reason();
+  // 1, -2.5, 1 + 2^-7 (the last bit of bf16), the largest half.
+  const std::vector<float> numbers{1, -2.5F, 1.0078125F, 65504};
+  const std::vector<std::uint16_t> as_half{0x3C00, 0xC100, 0x3C08, 0x7BFF};
+  const std::vector<std::uint16_t> as_bf16{0x3F80, 0xC020, 0x3F81, 0x4780};  // 65504 rounds up
+  const auto f32 = misaligned(numbers), f16 = misaligned(as_half), bf16 = misaligned(as_bf16);
+  EXPECT_EQ(values(loaded(f32, DType::f32, DType::f32, 4)), numbers);
+  EXPECT_EQ(values(loaded(f16, DType::f16, DType::f32, 4)), numbers);
+  EXPECT_EQ(values(loaded(bf16, DType::bf16, DType::f32, 4)),
+            (std::vector<float>{1, -2.5F, 1.0078125F, 65536}));
+  EXPECT_EQ(halves(loaded(f32, DType::f32, DType::bf16, 4)), as_bf16);
+  EXPECT_EQ(halves(loaded(f16, DType::f16, DType::bf16, 4)), as_bf16);
+  EXPECT_EQ(halves(loaded(bf16, DType::bf16, DType::bf16, 4)), as_bf16);
+}
+
+// More than both staging buffers hold: each is used again while the other is on its way.
+TEST(DeviceApi, LoadOfManyPiecesKeepsTheirOrder) {
+  if (cuda_device_api() == nullptr) GTEST_SKIP() << cuda_absent_reason();
+  const std::int64_t count = (std::int64_t{36} << 20) + 3;  // 151 MB of float32
+  std::vector<std::byte> bytes(1 + static_cast<std::size_t>(count) * sizeof(float));
+  const auto number = [](std::int64_t i) { return static_cast<float>(i % 251 + i / 65536); };
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float value = number(i);
+    std::memcpy(bytes.data() + 1 + i * 4, &value, sizeof value);
+  }
+  const Tensor same = loaded(bytes, DType::f32, DType::f32, count);
+  const Tensor half = loaded(bytes, DType::f32, DType::bf16, count);
+  const auto* short_floats = reinterpret_cast<const std::uint16_t*>(half.raw());
+  for (std::int64_t i = 0; i < count; ++i) {
+    ASSERT_EQ(same.data<float>()[i], number(i)) << i;
+    const auto whole = std::bit_cast<float>(static_cast<std::uint32_t>(short_floats[i]) << 16);
+    ASSERT_NEAR(whole, number(i), number(i) / 256) << i;
+  }
+}
+
+TEST(DeviceApi, MemoryInUseIsCounted) {
+  if (cuda_device_api() == nullptr) GTEST_SKIP() << cuda_absent_reason();
+  const DeviceApi& api = *cuda_device_api();
+  constexpr std::size_t bytes = std::size_t{256} << 20;
+  const DeviceMemory before = api.memory();
+  api.reset_peak();
+  {
+    const Tensor t = Tensor::empty({bytes}, DType::u8, DeviceKind::cuda);
+    EXPECT_GE(api.memory().used, before.used + bytes);
+  }
+  // Memory is given back in stream order; this waits for it.
+  (void)Tensor::zeros({1}, DType::f32, DeviceKind::cuda).to(DeviceKind::cpu);
+  const DeviceMemory after = api.memory();
+  EXPECT_LT(after.used, before.used + bytes);
+  EXPECT_GE(after.peak, before.used + bytes);
+  EXPECT_LE(after.free, after.total);
+  api.reset_peak();
+  EXPECT_LT(api.memory().peak, before.used + bytes);
 }
 
 }  // namespace

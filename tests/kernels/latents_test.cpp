@@ -1,5 +1,7 @@
 #include "reference/latents.h"
 
+#include <array>
+
 #include "op_test.h"
 
 namespace weft {
@@ -11,19 +13,44 @@ WEFT_OP_TESTS(LatentsTest);
 
 const Shape volumes[] = {{1, 1, 2, 2}, {3, 2, 4, 6}, {16, 5, 10, 14}, {48, 3, 30, 52}};
 
+// Elements past an aligned address at which inputs and outputs begin.
+constexpr std::array<std::array<std::int64_t, 2>, 3> starts{{{0, 0}, {1, 3}, {4, 4}}};
+
 TEST_P(LatentsTest, patchify_and_unpatchify) {
   for (const Shape& shape : volumes) {
-    SCOPED_TRACE(shape.str());
-    const Tensor z = random_tensor(shape, 1);
-    const Shape tokens{shape[1] * shape[2] / 2 * shape[3] / 2, 4 * shape[0]};
-    const Tensor y =
-        run(tokens, [&](const Backend& on, Tensor out) { on.ops.patchify(on.in(z), out); });
-    EXPECT_EQ(relative_error(y, reference::patchify(z)), 0);
-    const Tensor features = random_tensor(tokens, 2);
-    const Tensor back =
-        run(shape, [&](const Backend& on, Tensor out) { on.ops.unpatchify(on.in(features), out); });
-    EXPECT_EQ(relative_error(back, reference::unpatchify(features, shape)), 0);
+    for (const auto& [inputs, outputs] : starts) {
+      SCOPED_TRACE(fmt::format("{} from {} to {}", shape.str(), inputs, outputs));
+      start_at(inputs, outputs);
+      // A copy, but for the rounding to the activation type.
+      const Tensor z = random_act(shape, 1);
+      const Shape tokens{shape[1] * shape[2] / 2 * shape[3] / 2, 4 * shape[0]};
+      const auto patchify = [&](const Backend& on, Tensor out) { on.ops.patchify(on.in(z), out); };
+      EXPECT_EQ(relative_error(run(tokens, patchify), reference::patchify(z)), 0);
+      EXPECT_EQ(relative_error(run(tokens, patchify, DType::f32), reference::patchify(z)), 0);
+      const Tensor features = random_act(tokens, 2);
+      const Tensor back = run(
+          shape, [&](const Backend& on, Tensor out) { on.ops.unpatchify(on.act(features), out); },
+          DType::f32);
+      EXPECT_EQ(relative_error(back, reference::unpatchify(features, shape)), 0);
+    }
   }
+}
+
+TEST_P(LatentsTest, unpatchify_of_float32_rounds_nothing) {
+  const Tensor features = random_tensor({2 * 3 * 5, 4 * 16}, 1);
+  const Shape shape{16, 2, 6, 10};
+  const Tensor z = run(
+      shape, [&](const Backend& on, Tensor out) { on.ops.unpatchify(on.in(features), out); },
+      DType::f32);
+  EXPECT_EQ(relative_error(z, reference::unpatchify(features, shape)), 0);
+}
+
+TEST_P(LatentsTest, patchify_rounds_to_the_activation_type) {
+  const Tensor z = random_tensor({16, 2, 6, 10}, 1);
+  const Tensor y = run({2 * 3 * 5, 4 * 16},
+                       [&](const Backend& on, Tensor out) { on.ops.patchify(on.in(z), out); });
+  const Tensor rounded = as_float(as_type(z, ops().activation()));
+  EXPECT_EQ(relative_error(y, reference::patchify(rounded)), 0);
 }
 
 TEST_P(LatentsTest, add_weighted_touches_its_box_only) {
@@ -31,9 +58,12 @@ TEST_P(LatentsTest, add_weighted_touches_its_box_only) {
   const std::array<std::int64_t, 3> origin{2, 3, 5};
   const Tensor v = random_tensor({3, 4, 5, 29}, 2);
   const auto wt = random_values(4, 3), wh = random_values(5, 4), ww = random_values(29, 5);
-  const Tensor y = run_on(sum, [&](const Backend& on, Tensor out) {
-    on.ops.add_weighted(out, on.in(v), origin, wt, wh, ww);
-  });
+  const Tensor y = run_on(
+      sum,
+      [&](const Backend& on, Tensor out) {
+        on.ops.add_weighted(out, on.in(v), origin, wt, wh, ww);
+      },
+      DType::f32);
   EXPECT_LT(relative_error(y, reference::add_weighted(sum, v, origin, wt, wh, ww)), kernel_f32);
   for (std::int64_t c = 0; c < 3; ++c) {  // outside the box: not a bit
     for (std::int64_t t = 0; t < 6; ++t) {
@@ -50,23 +80,54 @@ TEST_P(LatentsTest, add_weighted_touches_its_box_only) {
   }
 }
 
+TEST_P(LatentsTest, add_weighted_of_the_whole_volume) {
+  const Tensor sum = random_tensor({2, 3, 4, 300}, 1);
+  const Tensor v = random_tensor({2, 3, 4, 300}, 2);
+  const std::array<std::int64_t, 3> origin{0, 0, 0};
+  const auto wt = random_values(3, 3), wh = random_values(4, 4), ww = random_values(300, 5);
+  start_at(1, 3);
+  const Tensor y = run_on(
+      sum,
+      [&](const Backend& on, Tensor out) {
+        on.ops.add_weighted(out, on.in(v), origin, wt, wh, ww);
+      },
+      DType::f32);
+  EXPECT_LT(relative_error(y, reference::add_weighted(sum, v, origin, wt, wh, ww)), kernel_f32);
+}
+
 TEST_P(LatentsTest, to_video_and_back) {
   for (const Shape& shape : volumes) {
-    SCOPED_TRACE(shape.str());
-    const std::int64_t channels = shape[0];
-    const auto scale = random_values(channels, 1), shift = random_values(channels, 2);
-    const Tensor z = random_tensor(shape, 3);
-    const Shape video{shape[1], shape[2], shape[3], channels};
-    const Tensor y = run(video, [&](const Backend& on, Tensor out) {
-      on.ops.latents_to_video(on.in(z), scale, shift, out);
-    });
-    EXPECT_LT(relative_error(y, reference::latents_to_video(z, scale, shift)), kernel_f32);
-    // The encoder gives twice the channels; the first half are the means.
-    const Tensor moments = random_tensor({shape[1], shape[2], shape[3], 2 * channels}, 4);
-    const Tensor back = run(shape, [&](const Backend& on, Tensor out) {
-      on.ops.video_to_latents(on.in(moments), scale, shift, out);
-    });
-    EXPECT_LT(relative_error(back, reference::video_to_latents(moments, scale, shift)), kernel_f32);
+    for (const auto& [inputs, outputs] : starts) {
+      SCOPED_TRACE(fmt::format("{} from {} to {}", shape.str(), inputs, outputs));
+      start_at(inputs, outputs);
+      const std::int64_t channels = shape[0];
+      const auto scale = random_values(channels, 1), shift = random_values(channels, 2);
+      const Tensor z = random_tensor(shape, 3);
+      const Shape video{shape[1], shape[2], shape[3], channels};
+      const auto to_video = [&](const Backend& on, Tensor out) {
+        on.ops.latents_to_video(on.in(z), scale, shift, out);
+      };
+      const auto expected = reference::latents_to_video(z, scale, shift);
+      EXPECT_LT(relative_error(run(video, to_video), expected), bound());
+      EXPECT_LT(relative_error(run(video, to_video, DType::f32), expected), kernel_f32);
+      // The encoder gives twice the channels; the first half are the means.
+      const Tensor moments = random_act({shape[1], shape[2], shape[3], 2 * channels}, 4);
+      const auto means = reference::video_to_latents(moments, scale, shift);
+      const Tensor back = run(
+          shape,
+          [&](const Backend& on, Tensor out) {
+            on.ops.video_to_latents(on.act(moments), scale, shift, out);
+          },
+          DType::f32);
+      EXPECT_LT(relative_error(back, means), kernel_f32);
+      const Tensor from_float = run(
+          shape,
+          [&](const Backend& on, Tensor out) {
+            on.ops.video_to_latents(on.in(moments), scale, shift, out);
+          },
+          DType::f32);
+      EXPECT_LT(relative_error(from_float, means), kernel_f32);
+    }
   }
 }
 

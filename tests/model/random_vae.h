@@ -28,7 +28,7 @@ inline std::vector<WeightSource::Misfit> wanted_tensors(const VaeConfig& config)
   const TempFolder folder;
   write_safetensors(folder.path() / "none.safetensors", {{"none", Tensor::zeros({1})}});
   const TensorFiles none(folder.path(), "none");
-  WeightSource source(none, "vae", WeightSource::Mode::check, DeviceKind::cpu);
+  WeightSource source(none, "vae", WeightSource::Mode::check);
   const VaeDecoder decoder(config, source);
   const VaeEncoder encoder(config, source);
   return source.misfits();
@@ -60,7 +60,7 @@ class RandomVae {
  private:
   template <class Half>
   Half load() const {
-    WeightSource weights(*files_, "vae", WeightSource::Mode::load, DeviceKind::cpu);
+    WeightSource weights(*files_, "vae", WeightSource::Mode::load);
     Half half(config_, weights);
     weights.throw_if_wrong();
     return half;

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "weft/device/device_api.h"
+
 #include "golden/golden_folder.h"
 #include "random_vae.h"
 #include "support/tolerance.h"
@@ -65,7 +67,7 @@ TEST(VaeGolden, DecodesAndEncodesLikeTheReference) {
     problems.throw_if_any();
     const TensorFiles files(golden.path / "vae", "diffusion_pytorch_model");
 
-    WeightSource decoder_weights(files, "vae", Mode::load, DeviceKind::cpu);
+    WeightSource decoder_weights(files, "vae", Mode::load);
     const VaeDecoder decoder(config, decoder_weights);
     decoder_weights.throw_if_wrong();
     const Tensor steps = golden.tensor("unipc.latents_per_step");  // [K, C, T, h, w], K = 1 dropped
@@ -79,7 +81,7 @@ TEST(VaeGolden, DecodesAndEncodesLikeTheReference) {
     ASSERT_EQ(video.shape(), want.shape());
     EXPECT_LT(test::relative_error(video.span(), want.span()), test::golden_f32);
 
-    WeightSource encoder_weights(files, "vae", Mode::load, DeviceKind::cpu);
+    WeightSource encoder_weights(files, "vae", Mode::load);
     const VaeEncoder encoder(config, encoder_weights);
     encoder_weights.throw_if_wrong();
     const Tensor input = video_to_frames(golden.tensor("encode.input"));
@@ -269,6 +271,59 @@ INSTANTIATE_TEST_SUITE_P(Configs, VaeShape,
                                suite.param.dim_mult.size(), suite.param.decoder_base_dim);
                          });
 
+// ---- on CUDA
+// -------------------------------------------------------------------------------------
+
+class VaeOnCuda : public ::testing::TestWithParam<Precision> {
+ protected:
+  void SetUp() override {
+    if (!cuda_absent_reason().empty()) GTEST_SKIP() << "no CUDA: " << cuda_absent_reason();
+    ops_ = make_cuda_ops(0, GetParam());
+  }
+  [[nodiscard]] double bound() const {
+    return GetParam() == Precision::f32 ? test::golden_f32 : test::golden_bf16;
+  }
+  std::unique_ptr<Ops> ops_;
+  std::unique_ptr<Ops> cpu_ = make_cpu_ops(2);
+};
+
+// Widths in multiples of 8 go to tensor cores, the odd ones of small() do not.
+TEST_P(VaeOnCuda, AgreesWithTheCpu) {
+  for (VaeConfig c : {small(false), small(true), three_levels(false), three_levels(true)}) {
+    for (const bool wide : {false, true}) {
+      if (wide) c.base_dim = c.decoder_base_dim = 16;
+      SCOPED_TRACE(fmt::format("{} wide, patch {}", c.decoder_base_dim, c.patch));
+      RandomVae vae(c);
+      const TensorFiles& files = vae.store(vae.tensors());
+      WeightSource decoder_weights(files, "vae", Mode::load, *ops_);
+      const VaeDecoder decoder(c, decoder_weights);
+      const Tensor z = test::random_tensor({c.z_dim, 4, 3, 5}, 1, 21);
+      const Tensor video = decode_clip(*ops_, decoder, z.to(DeviceKind::cuda), 2);
+      EXPECT_EQ(video.dtype(), DType::f32);
+      const Tensor want = decode_clip(*cpu_, vae.decoder(), z, 2);
+      EXPECT_LT(test::relative_error(video.to(DeviceKind::cpu).span(), want.span()), bound());
+
+      WeightSource encoder_weights(files, "vae", Mode::load, *ops_);
+      const VaeEncoder encoder(c, encoder_weights);
+      const Tensor x = test::random_tensor(
+          {1 + 2 * c.time_factor, 3 * c.space_factor, 2 * c.space_factor, 3}, 1, 22);
+      const Posterior posterior = encode_clip(*ops_, encoder, c, x.to(DeviceKind::cuda));
+      const Posterior expected = encode_clip(*cpu_, vae.encoder(), c, x);
+      const auto on_host = [](const Tensor& t) { return t.to(DeviceKind::cpu); };
+      EXPECT_LT(test::relative_error(on_host(posterior.mean).span(), expected.mean.span()),
+                bound());
+      EXPECT_LT(test::relative_error(on_host(posterior.log_variance).span(),
+                                     expected.log_variance.span()),
+                bound());
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Precisions, VaeOnCuda, ::testing::Values(Precision::f32, Precision::bf16),
+                         [](const auto& suite) {
+                           return suite.param == Precision::f32 ? "f32" : "bf16";
+                         });
+
 // ---- weights -----------------------------------------------------------------------------------
 
 TEST(VaeWeights, PublishedSizesAskForThePublishedParameters) {
@@ -295,11 +350,11 @@ TEST(VaeWeights, EachHalfLeavesTheOtherAloneAndNothingElse) {
   auto tensors = vae.tensors();
   tensors["decoder.up_blocks.9.stray"] = test::random_tensor({2}, 1, 15);
   const TensorFiles& files = vae.store(tensors);
-  WeightSource for_encoder(files, "vae", Mode::check, DeviceKind::cpu);
+  WeightSource for_encoder(files, "vae", Mode::check);
   const VaeEncoder encoder(small(false), for_encoder);
   EXPECT_TRUE(for_encoder.extras().empty());
   EXPECT_TRUE(for_encoder.misfits().empty());
-  WeightSource for_decoder(files, "vae", Mode::check, DeviceKind::cpu);
+  WeightSource for_decoder(files, "vae", Mode::check);
   const VaeDecoder decoder(small(false), for_decoder);
   EXPECT_EQ(for_decoder.extras(), std::vector<std::string>{"decoder.up_blocks.9.stray"});
 }

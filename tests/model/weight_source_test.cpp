@@ -39,7 +39,7 @@ bool contains(const std::string& text, const std::string& part) {
 
 TEST_F(WeightSourceTest, LoadsTheStoredValues) {
   const TensorFiles files = stored({{"a.weight", filled({2, 3}, 5)}, {"a.bias", filled({2}, 1)}});
-  WeightSource source(files, "vae", Mode::load, DeviceKind::cpu);
+  WeightSource source(files, "vae", Mode::load);
   const Tensor a = source.take("a.weight", {2, 3});
   ASSERT_TRUE(a.defined());
   EXPECT_EQ(a.shape(), (Shape{2, 3}));
@@ -53,7 +53,7 @@ TEST_F(WeightSourceTest, LoadsTheStoredValues) {
 
 TEST_F(WeightSourceTest, CheckModeComparesButLoadsNothing) {
   const TensorFiles files = stored({{"a", filled({4}, 0)}});
-  WeightSource source(files, "vae", Mode::check, DeviceKind::cpu);
+  WeightSource source(files, "vae", Mode::check);
   EXPECT_FALSE(source.take("a", {4}).defined());
   EXPECT_EQ(source.bytes_loaded(), 0U);
   EXPECT_EQ(report(source), "");
@@ -64,7 +64,7 @@ TEST_F(WeightSourceTest, ListsMissingWrongAndUnknownTogether) {
   bytes.span<std::uint8_t>()[0] = bytes.span<std::uint8_t>()[1] = 1;
   const TensorFiles files =
       stored({{"bytes", bytes}, {"wide", filled({2, 8}, 0)}, {"stray", filled({3}, 0)}});
-  WeightSource source(files, "transformer", Mode::load, DeviceKind::cpu);
+  WeightSource source(files, "transformer", Mode::load);
   EXPECT_FALSE(source.take("absent", {7}).defined());
   EXPECT_FALSE(source.take("bytes", {2}).defined());
   EXPECT_FALSE(source.take("wide", {2, 4}).defined());
@@ -82,7 +82,7 @@ TEST_F(WeightSourceTest, IgnoredNamesAndPrefixesAreNotUnknown) {
                                     {"encoder.x", filled({1}, 0)},
                                     {"encoder.y", filled({1}, 0)},
                                     {"norm_added_q", filled({1}, 0)}});
-  WeightSource source(files, "vae", Mode::check, DeviceKind::cpu);
+  WeightSource source(files, "vae", Mode::check);
   source.take("decoder.x", {1});
   EXPECT_EQ(source.extras().size(), 3U);
   source.ignore_prefix("encoder.");
@@ -93,7 +93,7 @@ TEST_F(WeightSourceTest, IgnoredNamesAndPrefixesAreNotUnknown) {
 
 TEST_F(WeightSourceTest, StoredBytesUnderEitherName) {
   const auto first = [](const TensorFiles& files) {
-    WeightSource source(files, "text_encoder", Mode::load, DeviceKind::cpu);
+    WeightSource source(files, "text_encoder", Mode::load);
     const StoredTensor* table = source.take_stored("name", "alias", {2});
     EXPECT_EQ(report(source), "");
     float values[2] = {};
@@ -105,7 +105,7 @@ TEST_F(WeightSourceTest, StoredBytesUnderEitherName) {
   EXPECT_EQ(first(stored({{"alias", filled({2}, 3)}, {"name", filled({2}, 9)}})), 9);
 
   const TensorFiles neither = stored({{"other", filled({2}, 3)}});
-  WeightSource source(neither, "text_encoder", Mode::load, DeviceKind::cpu);
+  WeightSource source(neither, "text_encoder", Mode::load);
   EXPECT_EQ(source.take_stored("name", "alias", {2}), nullptr);
   EXPECT_TRUE(contains(report(source), "missing (1): name [2]"));
 }
@@ -113,7 +113,7 @@ TEST_F(WeightSourceTest, StoredBytesUnderEitherName) {
 TEST_F(WeightSourceTest, NamesTheModelThatTheFilesHold) {
   const TensorFiles files = stored({{"patch_embedding.weight", filled({5120, 16, 1, 2, 2}, 0)},
                                     {"patch_embedding.bias", filled({5120}, 0)}});
-  WeightSource source(files, "transformer", Mode::check, DeviceKind::cpu);
+  WeightSource source(files, "transformer", Mode::check);
   source.take("patch_embedding.weight", {1536, 16, 1, 2, 2});
   source.take("patch_embedding.bias", {1536});
   const std::string text = report(source);
@@ -128,7 +128,7 @@ TEST_F(WeightSourceTest, CountsBlocksBothWays) {
   for (int i = 0; i < 3; ++i) tensors[fmt::format("blocks.{}.w", i)] = filled({1}, 0);
   const TensorFiles files = stored(tensors);
   const auto cause_for = [&](int blocks) {
-    WeightSource source(files, "transformer", Mode::check, DeviceKind::cpu);
+    WeightSource source(files, "transformer", Mode::check);
     source.take("head", {1});
     for (int i = 0; i < blocks; ++i) source.take(fmt::format("blocks.{}.w", i), {1});
     return report(source);
@@ -140,30 +140,30 @@ TEST_F(WeightSourceTest, CountsBlocksBothWays) {
 
 TEST_F(WeightSourceTest, TellsOtherCausesApart) {
   const TensorFiles files = stored({{"a.weight", filled({2}, 0)}, {"b.weight", filled({2}, 0)}});
-  WeightSource no_bias(files, "vae", Mode::check, DeviceKind::cpu);
+  WeightSource no_bias(files, "vae", Mode::check);
   for (const char* name : {"a", "b"}) {
     no_bias.take(fmt::format("{}.weight", name), {2});
     no_bias.take(fmt::format("{}.bias", name), {2});
   }
   EXPECT_TRUE(contains(report(no_bias), "without their biases"));
 
-  WeightSource cut_short(files, "vae", Mode::check, DeviceKind::cpu);
+  WeightSource cut_short(files, "vae", Mode::check);
   for (const char* name : {"a.weight", "b.weight", "c.weight"}) cut_short.take(name, {2});
   EXPECT_TRUE(contains(report(cut_short), "incomplete download"));
 
-  WeightSource other(files, "vae", Mode::check, DeviceKind::cpu);
+  WeightSource other(files, "vae", Mode::check);
   other.take("decoder.conv_in.weight", {2});
   EXPECT_TRUE(contains(report(other), "another component"));
 
   const TensorFiles original = stored({{"blocks.0.self_attn.q.weight", filled({2}, 0)}});
-  WeightSource layout(original, "transformer", Mode::check, DeviceKind::cpu);
+  WeightSource layout(original, "transformer", Mode::check);
   layout.take("blocks.0.attn1.to_q.weight", {2});
   EXPECT_TRUE(contains(report(layout), "original Wan layout"));
 }
 
 TEST_F(WeightSourceTest, LongListsAreCut) {
   const TensorFiles files = stored({{"a", filled({1}, 0)}});
-  WeightSource source(files, "vae", Mode::check, DeviceKind::cpu);
+  WeightSource source(files, "vae", Mode::check);
   source.take("a", {1});
   for (int i = 0; i < 20; ++i) source.take(fmt::format("missing{}", i), {1});
   const std::string text = report(source);

@@ -27,10 +27,16 @@ inline Attention attention(const Tensor& q, const Tensor& k, const Tensor& v,
           dot += at(q, (i * heads + h) * width + c) * at(k, (j * heads + h) * width + c);
         }
         at(logits, j) = dot * static_cast<double>(args.scale);
-        if (args.bias.defined()) at(logits, j) += at(args.bias, (h * queries + i) * keys + j);
+        if (args.bias.defined()) {
+          at(logits, j) += at(args.bias, h * (queries + keys - 1) + j - i + queries - 1);
+        }
       }
       logits.back() += static_cast<double>(args.last_key_logit);
       const double max = *std::max_element(logits.begin(), logits.end());
+      if (max == -INFINITY) {  // all keys masked: zeros
+        at(result.lse, h * queries + i) = max;
+        continue;
+      }
       double sum = 0;
       for (double& logit : logits) sum += logit = std::exp(logit - max);
       at(result.lse, h * queries + i) = max + std::log(sum);

@@ -33,23 +33,13 @@ inline Values standardize(const Tensor& x, double eps) {
   return y;
 }
 
-inline Values layer_norm_modulate(const Tensor& x, const TokenRows& scale, const TokenRows& shift,
-                                  double eps) {
+inline Values layer_norm(const Tensor& x, const TokenRows& weight, const TokenRows& bias,
+                         double eps) {
   Values y = standardize(x, eps);
   const std::int64_t width = x.dim(1);
-  for (std::int64_t i = 0; i < x.dim(0); ++i) {
-    for (std::int64_t j = 0; j < width; ++j) {
-      double& value = at(y, i * width + j);
-      value = value * (1 + row_value(scale, i, j)) + row_value(shift, i, j);
-    }
-  }
-  return y;
-}
-
-inline Values layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, double eps) {
-  Values y = standardize(x, eps);
   for (std::int64_t i = 0; i < x.numel(); ++i) {
-    at(y, i) = at(y, i) * at(w, i % x.dim(1)) + at(b, i % x.dim(1));
+    at(y, i) =
+        at(y, i) * row_value(weight, i / width, i % width) + row_value(bias, i / width, i % width);
   }
   return y;
 }

@@ -98,10 +98,10 @@ TEST(RenderPlan, EveryWindowAndPieceHasARank) {
       EXPECT_EQ(windows, plan.windows.windows.size());
       ASSERT_EQ(plan.piece_owner.size(), plan.pieces.size());
       for (const int owner : plan.piece_owner) EXPECT_LT(owner, ranks);
-      const PlanFigures figures = plan_figures(plan, clip, m);
+      const PlanFigures figures = plan_figures(plan, clip, m, {});
       EXPECT_GE(figures.speedup, 0.99);
       EXPECT_LE(figures.speedup, ranks + 1e-9);
-      EXPECT_FALSE(describe(plan, clip, m).empty());
+      EXPECT_FALSE(describe(plan, clip, m, {}).empty());
     }
   }
 }

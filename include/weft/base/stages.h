@@ -45,8 +45,17 @@ class Profile {
   [[nodiscard]] std::array<double, stage_count> seconds() const;
   [[nodiscard]] std::array<std::int64_t, stage_count> bytes() const;
 
+  /// The most GPU memory in use during a stage, bytes; 0 where nothing was noted.
+  void note_device_peak(Stage stage, std::int64_t bytes) {
+    device_peaks_[static_cast<std::size_t>(stage)] = bytes;
+  }
+  [[nodiscard]] const std::array<std::int64_t, stage_count>& device_peaks() const {
+    return device_peaks_;
+  }
+
  private:
   std::vector<Span> spans_;
+  std::array<std::int64_t, stage_count> device_peaks_{};
 };
 
 /// Times the enclosing scope.

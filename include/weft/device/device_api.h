@@ -1,23 +1,46 @@
 #pragma once
 // Memory of one kind of device. The CUDA one is nullptr in a build or on a machine without CUDA.
+//
+// All work on a CUDA device is done in order on one stream per process: memory is given out and
+// taken back in that order (nothing waits), and copies within the device are asynchronous.
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
+#include "weft/base/shape.h"
+
 namespace weft {
+
+/// Bytes of device memory: in use now, the most in use since the last reset, free for others.
+struct DeviceMemory {
+  std::size_t used = 0, peak = 0, free = 0, total = 0;
+};
 
 struct DeviceApi {
   void* (*allocate)(std::size_t bytes);
   void (*release)(void* data) noexcept;
+  /// The host's side may be used or changed as soon as these two return.
   void (*copy_from_host)(void* device, const void* host, std::size_t bytes);
   void (*copy_to_host)(void* host, const void* device, std::size_t bytes);
   void (*copy_within)(void* to, const void* from, std::size_t bytes);
+  void (*zero)(void* data, std::size_t bytes);
+  /// Loads `count` elements of type `from` (f32, f16, bf16; any alignment: a mapped file) as type
+  /// `to` (f32 or bf16): pinned staging, converted on the device. Returns when `host` was read.
+  void (*load)(void* device, DType to, const void* host, DType from, std::int64_t count);
+  DeviceMemory (*memory)();
+  void (*reset_peak)();
 };
 
 /// nullptr when this build has no CUDA (kernels/cuda_absent.cpp) or the machine has no usable GPU.
 const DeviceApi* cuda_device_api();
-/// Why nothing can be computed on CUDA ("built without CUDA", "no CUDA device: ...", "no CUDA
-/// operations yet"), or "". Choose a device by this: memory alone renders nothing.
+/// Why nothing can be computed on CUDA ("built without CUDA", "no CUDA device: ...", "the GPU is of
+/// compute capability 7.5"), or "".
 std::string cuda_absent_reason();
+/// CUDA devices of this machine; 0 without CUDA.
+int cuda_device_count();
+/// Chooses the device of this process, before anything is allocated. Throws when another one is in
+/// use already or this one cannot be used.
+void use_cuda_device(int index);
 
 }  // namespace weft

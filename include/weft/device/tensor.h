@@ -31,6 +31,8 @@ class Storage {
   /// What a backend derives from these bytes and wants to keep exactly as long as they live
   /// (weights reordered for a matmul or convolution). Only the backend's Ops touches it.
   std::shared_ptr<void> prepared;
+  /// A weight that linear() may multiply by in fp8 when the job's precision is fp8.
+  bool reducible = false;
 
  private:
   std::byte* data_ = nullptr;
@@ -59,7 +61,8 @@ class Tensor {
   Tensor() = default;  // "no tensor": an optional input that is absent
   static Tensor empty(const Shape& shape, DType dtype = DType::f32,
                       DeviceKind device = DeviceKind::cpu);
-  static Tensor zeros(const Shape& shape, DType dtype = DType::f32);  // CPU only
+  static Tensor zeros(const Shape& shape, DType dtype = DType::f32,
+                      DeviceKind device = DeviceKind::cpu);
   static Tensor view(void* data, const Shape& shape, DType dtype, DeviceKind device,
                      std::shared_ptr<void> owner);
   /// A CPU float tensor holding a copy of `values`.
@@ -95,6 +98,11 @@ class Tensor {
   [[nodiscard]] Tensor reshape(const Shape& shape) const;
   /// A deep copy.
   [[nodiscard]] Tensor clone() const;
+  /// The same values on `device`: this tensor itself when that is where it is.
+  [[nodiscard]] Tensor to(DeviceKind device) const;
+  /// The values as f32 or bf16 (to nearest, ties to even): this tensor itself when it is of that
+  /// type. CPU only.
+  [[nodiscard]] Tensor as(DType dtype) const;
 
  private:
   std::shared_ptr<Storage> storage_;
@@ -105,5 +113,6 @@ class Tensor {
 
 /// Copies all elements; shapes (by count), dtypes must agree, devices may differ.
 void copy(const Tensor& from, Tensor to);
+void fill_zero(Tensor t);
 
 }  // namespace weft

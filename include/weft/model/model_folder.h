@@ -41,11 +41,11 @@ struct ModelFolder {
   void check_weights(Problems& problems) const;
 
   [[nodiscard]] std::shared_ptr<const TensorFiles> files(const std::string& component) const;
-  [[nodiscard]] TextEncoder load_text_encoder(DeviceKind device) const;
-  [[nodiscard]] WanTransformer load_transformer(const std::string& component,
-                                                DeviceKind device) const;
-  [[nodiscard]] VaeDecoder load_decoder(DeviceKind device) const;
-  [[nodiscard]] VaeEncoder load_encoder(DeviceKind device) const;
+  /// On the device of `ops`, in its types.
+  [[nodiscard]] TextEncoder load_text_encoder(const Ops& ops) const;
+  [[nodiscard]] WanTransformer load_transformer(const std::string& component, const Ops& ops) const;
+  [[nodiscard]] VaeDecoder load_decoder(const Ops& ops) const;
+  [[nodiscard]] VaeEncoder load_encoder(const Ops& ops) const;
 
   /// Pixels per latent cell along rows and columns; frames per latent frame.
   [[nodiscard]] std::int64_t space_factor() const { return vae.space_factor; }

@@ -28,8 +28,9 @@ class TextEncoder {
   ~TextEncoder();
   TextEncoder(TextEncoder&&) noexcept;
 
-  /// Embeddings [n, d_model] of n token ids, on the weights' device. Padding is left out: masked
-  /// keys weigh nothing and padded rows are discarded by the pipeline, so the result is exact.
+  /// Embeddings [n, d_model] of n token ids, on the weights' device, of type ops.activation().
+  /// Padding is left out: masked keys weigh nothing and padded rows are discarded by the pipeline,
+  /// so the result is exact.
   [[nodiscard]] Tensor encode(Ops& ops, std::span<const std::int32_t> ids) const;
 
  private:

@@ -1,6 +1,7 @@
 #pragma once
-// Hands checked weights to a model under construction. The same constructor code serves two uses:
-// `check` only compares names and shapes (before a job starts), `load` also converts and copies.
+// Hands checked weights to a model under construction. The same constructor code serves three uses:
+// `check` only compares names and shapes (before a job starts), `load` also converts and copies,
+// and random() needs no files at all (benchmarks).
 
 #include <set>
 #include <string>
@@ -9,24 +10,45 @@
 
 #include "weft/base/error.h"
 #include "weft/io/safetensors.h"
+#include "weft/ops/ops.h"
 
 namespace weft {
+
+/// Where weights go and what they become there.
+struct Placement {
+  DeviceKind device = DeviceKind::cpu;
+  DType type = DType::f32;  // of matmul and convolution weights: Ops::activation()
+  Placement() = default;
+  Placement(const Ops& ops) : device(ops.device()), type(ops.activation()) {}  // NOLINT: converts
+};
 
 class WeightSource {
  public:
   enum class Mode { check, load };
   /// `component`: "transformer", "vae", ... as in the folder, for messages.
-  WeightSource(const TensorFiles& files, std::string component, Mode mode, DeviceKind device);
+  WeightSource(const TensorFiles& files, std::string component, Mode mode,
+               const Placement& placement = {});
+  /// Weights of whatever shape is asked for, drawn at random: matrices with variance 1 / fan-in,
+  /// factors of norms near 1, biases near 0. For timing models whose files are not at hand.
+  static WeightSource random(std::string component, const Placement& placement);
 
-  /// Tensor `name` as float32 on the device, of exactly `shape`. Missing or wrong-shaped tensors
-  /// are recorded and an undefined Tensor is returned; in check mode it is always undefined.
+  /// Tensor `name` on the device, of exactly `shape`, as the placement's type (take) or as float32
+  /// (take_f32: norms, tables, the time embedding, which stay float32 in every precision). Missing
+  /// or wrong-shaped tensors are recorded and an undefined Tensor is returned; in check mode it is
+  /// always undefined.
   Tensor take(const std::string& name, const Shape& shape);
+  Tensor take_f32(const std::string& name, const Shape& shape);
+  /// take() of several tensors of one shape, evenly spaced in one allocation where the device has a
+  /// batched matmul (Ops::linear_group); on the CPU each has storage of its own.
+  std::vector<Tensor> take_group(std::span<const std::string> names, const Shape& shape);
   /// The stored bytes themselves, under either of two names, for a table of which only a few rows
   /// are used; nullptr when it is missing or wrong (recorded). Valid as long as the TensorFiles
-  /// live.
+  /// (or the random source) live.
   const StoredTensor* take_stored(const std::string& name, const std::string& alias,
                                   const Shape& shape);
-  [[nodiscard]] bool has(const std::string& name) const { return files_.find(name) != nullptr; }
+  [[nodiscard]] bool has(const std::string& name) const {
+    return files_ == nullptr || files_->find(name) != nullptr;
+  }
   /// A name that is known and deliberately unused (so that it does not count as extra).
   void ignore(const std::string& name) { seen_.insert(name); }
   /// As ignore(), for every name that begins so (the half of an autoencoder that is not built).
@@ -47,16 +69,23 @@ class WeightSource {
   void report(Problems& problems) const;
   /// Throws what report() would list.
   void throw_if_wrong() const;
-  /// Bytes of the float32 tensors handed out.
+  /// Bytes of the tensors handed out.
   [[nodiscard]] std::size_t bytes_loaded() const { return bytes_loaded_; }
 
  private:
+  WeightSource(std::string component, const Placement& placement)
+      : component_(std::move(component)), mode_(Mode::load), placement_(placement) {}
   const StoredTensor* checked(const std::string& name, const Shape& shape);
+  Tensor take_as(const std::string& name, const Shape& shape, DType type);
+  /// Writes tensor `name` into `to`; false when it is missing or wrong, or only checked.
+  bool fill(const std::string& name, const Shape& shape, const Tensor& to);
 
-  const TensorFiles& files_;
+  const TensorFiles* files_ = nullptr;  // none: random
   std::string component_;
   Mode mode_;
-  DeviceKind device_;
+  Placement placement_;
+  std::vector<std::unique_ptr<StoredTensor>> random_tables_;
+  std::vector<std::vector<float>> random_values_;  // of random_tables_
   std::set<std::string> seen_;
   std::vector<std::string> ignored_prefixes_;
   std::vector<Misfit> misfits_;

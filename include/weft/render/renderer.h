@@ -44,7 +44,8 @@ struct RenderContext {
 
 /// The embeddings of a job's prompts, known to every rank.
 struct PromptEmbeds {
-  Tensor cond, uncond;  // [tokens, text_dim]; uncond undefined without guidance
+  std::vector<Tensor> cond;  // by scene, [tokens, text_dim]
+  Tensor uncond;             // [tokens, text_dim]; undefined without guidance
 };
 
 /// encode_text: rank 0 loads the text encoder, encodes, frees it; everyone gets the result.

@@ -22,6 +22,7 @@ struct RankReport {
   double peak_memory = 0;       // bytes, resident
   std::int64_t bytes_sent = 0;  // through the communicator
   std::vector<Span> spans;
+  std::array<std::int64_t, stage_count> device_peaks{};  // bytes of GPU memory, by stage
 };
 
 /// The closing table: per stage the mean and the largest time over the ranks, and its share of the

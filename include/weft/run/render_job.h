@@ -18,6 +18,9 @@ struct PreparedJob {
   std::optional<Image> image;  // rank 0
 };
 
+/// Whether the job runs on a GPU of this machine, and how exactly it computes.
+Machine machine_of(const Job& job);
+
 /// Does the job write files (render), or is it only looked at (plan)?
 enum class JobUse : std::uint8_t { render, plan };
 

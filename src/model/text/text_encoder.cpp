@@ -1,8 +1,9 @@
 // Receives token ids from the tokenizer, hands embeddings to the transformer's prepare_text.
 #include "weft/model/text_encoder.h"
 
+#include <array>
+#include <bit>
 #include <cmath>
-#include <cstring>
 
 #include "../config_json.h"
 
@@ -48,8 +49,10 @@ std::int64_t relative_position_bucket(std::int64_t relative, std::int64_t bucket
 
 struct TextEncoder::Impl {
   struct Layer {
-    Tensor norm_attention, q, k, v, o, bias;  // bias: [buckets, heads]
-    Tensor norm_ff, wi_0, wi_1, wo;
+    Tensor norm_attention, o, bias;  // bias: [buckets, heads]
+    std::vector<Tensor> qkv;
+    Tensor norm_ff, wo;
+    std::vector<Tensor> wi;  // wi_0, wi_1
   };
   TextConfig config;
   std::shared_ptr<const TensorFiles> files;  // keeps the mapped embedding alive
@@ -72,20 +75,20 @@ TextEncoder::TextEncoder(const TextConfig& config, std::shared_ptr<const TensorF
     const std::string attention = block + "0.SelfAttention.";
     const std::string ff = block + "1.DenseReluDense.";
     Impl::Layer layer;
-    layer.norm_attention = weights.take(block + "0.layer_norm.weight", {d});
-    layer.q = weights.take(attention + "q.weight", {inner, d});
-    layer.k = weights.take(attention + "k.weight", {inner, d});
-    layer.v = weights.take(attention + "v.weight", {inner, d});
+    layer.norm_attention = weights.take_f32(block + "0.layer_norm.weight", {d});
+    layer.qkv = weights.take_group(
+        std::array{attention + "q.weight", attention + "k.weight", attention + "v.weight"},
+        {inner, d});
     layer.o = weights.take(attention + "o.weight", {d, inner});
-    layer.bias = weights.take(attention + "relative_attention_bias.weight",
-                              {config.buckets, config.num_heads});
-    layer.norm_ff = weights.take(block + "1.layer_norm.weight", {d});
-    layer.wi_0 = weights.take(ff + "wi_0.weight", {config.d_ff, d});
-    layer.wi_1 = weights.take(ff + "wi_1.weight", {config.d_ff, d});
+    layer.bias = weights.take_f32(attention + "relative_attention_bias.weight",
+                                  {config.buckets, config.num_heads});
+    layer.norm_ff = weights.take_f32(block + "1.layer_norm.weight", {d});
+    layer.wi =
+        weights.take_group(std::array{ff + "wi_0.weight", ff + "wi_1.weight"}, {config.d_ff, d});
     layer.wo = weights.take(ff + "wo.weight", {d, config.d_ff});
     impl_->layers.push_back(std::move(layer));
   }
-  impl_->final_norm = weights.take("encoder.final_layer_norm.weight", {d});
+  impl_->final_norm = weights.take_f32("encoder.final_layer_norm.weight", {d});
 }
 
 TextEncoder::~TextEncoder() = default;
@@ -113,61 +116,71 @@ Tensor read_rows(const StoredTensor& table, std::span<const std::int32_t> ids) {
   return out;
 }
 
-/// Position bias [H, n, n]: bias[h, i, j] = table[bucket(j - i), h]  (spec 3).
+/// Position bias [H, 2n - 1] by relative position: bias[h, r + n - 1] = table[bucket(r), h]
+/// (spec 3).
 Tensor position_bias(const Tensor& table, const TextConfig& config, std::int64_t n) {
-  Tensor host = Tensor::empty(table.shape());
-  copy(table, host);
-  const float* values = host.data<float>();
-  std::vector<std::int64_t> bucket(static_cast<std::size_t>(2 * n - 1));
+  const Tensor host = table.to(DeviceKind::cpu);
+  const std::int64_t positions = 2 * n - 1;
+  Tensor bias = Tensor::empty({config.num_heads, positions});
   for (std::int64_t r = 1 - n; r < n; ++r) {
-    bucket[static_cast<std::size_t>(r + n - 1)] =
-        relative_position_bucket(r, config.buckets, config.max_distance);
-  }
-  Tensor bias = Tensor::empty({config.num_heads, n, n});
-  float* out = bias.data<float>();
-  for (std::int64_t h = 0; h < config.num_heads; ++h) {
-    for (std::int64_t i = 0; i < n; ++i) {
-      for (std::int64_t j = 0; j < n; ++j) {
-        *out++ = values[bucket[static_cast<std::size_t>(j - i + n - 1)] * config.num_heads + h];
-      }
+    const std::int64_t bucket = relative_position_bucket(r, config.buckets, config.max_distance);
+    for (std::int64_t h = 0; h < config.num_heads; ++h) {
+      bias.data<float>()[h * positions + r + n - 1] =
+          host.data<float>()[bucket * config.num_heads + h];
     }
   }
   return bias;
+}
+
+/// The nearest bfloat16, half to even; a NaN stays one.
+std::uint16_t to_bf16(float x) {
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  if (std::isnan(x)) return static_cast<std::uint16_t>(bits >> 16 | 0x40);
+  return static_cast<std::uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+}
+
+/// A float32 tensor of the host as an activation of `ops`.
+Tensor to_activation(const Ops& ops, const Tensor& host) {
+  if (ops.activation() == DType::f32) return host.to(ops.device());
+  const Tensor rounded = Tensor::empty(host.shape(), DType::bf16);
+  auto* to = reinterpret_cast<std::uint16_t*>(rounded.raw());
+  for (const float value : host.span()) *to++ = to_bf16(value);
+  return rounded.to(ops.device());
 }
 
 }  // namespace
 
 Tensor TextEncoder::encode(Ops& ops, std::span<const std::int32_t> ids) const {
   const TextConfig& c = impl_->config;
-  const DeviceKind device = ops.device();
   const auto n = static_cast<std::int64_t>(ids.size());
   const std::int64_t inner = c.num_heads * c.d_kv;
-  auto make = [&](const Shape& shape) { return Tensor::empty(shape, DType::f32, device); };
-  auto to_device = [&](const Tensor& host) {
-    Tensor t = make(host.shape());
-    copy(host, t);
-    return t;
+  const auto make = [&](const Shape& shape) {
+    return Tensor::empty(shape, ops.activation(), ops.device());
+  };
+  // Outputs of one linear_group lie in one tensor.
+  const auto part = [&](const Tensor& whole, std::int64_t i) {
+    return whole.slice(i, i + 1).reshape({whole.dim(1), whole.dim(2)});
   };
 
-  Tensor x = to_device(read_rows(*impl_->embedding, ids));  // [n, d_model]
+  Tensor x = to_activation(ops, read_rows(*impl_->embedding, ids));  // [n, d_model]
   Tensor h = make({n, c.d_model});
-  Tensor q = make({n, inner}), k = make({n, inner}), v = make({n, inner}), o = make({n, inner});
-  Tensor gate = make({n, c.d_ff}), up = make({n, c.d_ff});
+  const Tensor qkv = make({3, n, inner});
+  const Tensor q = part(qkv, 0), k = part(qkv, 1), v = part(qkv, 2);
+  const Tensor o = make({n, inner});
+  const Tensor hidden = make({2, n, c.d_ff});
+  const Tensor gate = part(hidden, 0), up = part(hidden, 1);
   const Shape heads{n, c.num_heads, c.d_kv};
   for (const auto& layer : impl_->layers) {
     ops.rms_norm(x, layer.norm_attention, c.eps, h);
-    ops.linear(h, layer.q, {}, q);
-    ops.linear(h, layer.k, {}, k);
-    ops.linear(h, layer.v, {}, v);
+    ops.linear_group(h, layer.qkv, {}, std::array{q, k, v});
     // No 1/sqrt(d): UMT5's initialisation absorbs it (spec 3).
     ops.attention(q.reshape(heads), k.reshape(heads), v.reshape(heads),
-                  {.scale = 1, .bias = to_device(position_bias(layer.bias, c, n))},
+                  {.scale = 1, .bias = position_bias(layer.bias, c, n).to(ops.device())},
                   o.reshape(heads));
     ops.linear(o, layer.o, {}, h);
     ops.add(x, h);
     ops.rms_norm(x, layer.norm_ff, c.eps, h);
-    ops.linear(h, layer.wi_0, {}, gate);
-    ops.linear(h, layer.wi_1, {}, up);
+    ops.linear_group(h, layer.wi, {}, std::array{gate, up});
     ops.gated_gelu(gate, up, gate);
     ops.linear(gate, layer.wo, {}, h);
     ops.add(x, h);

@@ -12,11 +12,11 @@ ResBlock::ResBlock(Builder& builder, const std::string& name, std::int64_t in, s
   if (in != out) shortcut_.emplace(builder, name + ".conv_shortcut", Shape{out, in, 1, 1, 1});
 }
 
-Tensor ResBlock::operator()(const Chunk& chunk, const Tensor& x) const {
-  Tensor y = conv1_.of_norm(chunk, x, norm1_);
-  y = conv2_.of_norm(chunk, std::move(y), norm2_);
-  chunk.ops.add(y, shortcut_ ? (*shortcut_)(chunk.ops, x, {}) : x);
-  return y;
+Tensor ResBlock::operator()(const Chunk& chunk, Tensor x) const {
+  const DType type = chunk.ops.activation();
+  Tensor y = conv1_.of_norm(chunk, x, norm1_, {}, type);
+  if (shortcut_) x = (*shortcut_)(chunk.ops, x, {}, type);
+  return conv2_.of_norm(chunk, std::move(y), norm2_, x, type);
 }
 
 AttentionBlock::AttentionBlock(Builder& builder, const std::string& name, std::int64_t channels)
@@ -27,16 +27,11 @@ AttentionBlock::AttentionBlock(Builder& builder, const std::string& name, std::i
   const Tensor proj = builder.weight(name + ".proj.weight", {c, c, 1, 1});
   proj_bias_ = builder.weight(name + ".proj.bias", {c});
   if (!qkv.defined() || !bias.defined() || !proj.defined()) return;  // only checking
-  // Storage of their own: a backend keeps a reordered copy with each weight's storage.
-  const auto part = [c](const Tensor& t, std::int64_t i) {
-    return t.slice(i * c, i * c + c).clone();
-  };
-  q_ = part(qkv, 0).reshape({c, c});
-  k_ = part(qkv, 1).reshape({c, c});
-  v_ = part(qkv, 2).reshape({c, c});
-  q_bias_ = part(bias, 0);
-  k_bias_ = part(bias, 1);
-  v_bias_ = part(bias, 2);
+  for (std::size_t i = 0; i < 3; ++i) {
+    const auto first = static_cast<std::int64_t>(i) * c;
+    qkv_[i] = qkv.slice(first, first + c).reshape({c, c});
+    qkv_bias_[i] = bias.slice(first, first + c);
+  }
   proj_ = proj.reshape({c, c});
 }
 
@@ -44,22 +39,25 @@ Tensor AttentionBlock::operator()(const Chunk& chunk, const Tensor& x) const {
   Ops& ops = chunk.ops;
   const std::int64_t c = x.dim(3);
   const std::int64_t positions = x.dim(1) * x.dim(2);
-  const auto scratch = [&] { return Tensor::empty({positions, c}, DType::f32, ops.device()); };
-  const Tensor normed = scratch();
-  const Tensor q = scratch();
-  const Tensor k = scratch();
-  const Tensor v = scratch();
-  const Tensor mixed = scratch();
+  const auto scratch = [&](std::int64_t rows) {
+    return Tensor::empty({rows, c}, ops.activation(), ops.device());
+  };
+  const Tensor normed = scratch(positions);
+  const Tensor mixed = scratch(positions);
+  const Tensor all = scratch(3 * positions);  // q, k and v
+  std::array<Tensor, 3> qkv;
+  for (std::size_t i = 0; i < 3; ++i) {
+    const auto first = static_cast<std::int64_t>(i) * positions;
+    qkv[i] = all.slice(first, first + positions);
+  }
   const Shape one_head{positions, 1, c};
-  Tensor y = Tensor::empty(x.shape(), DType::f32, ops.device());
+  Tensor y = Tensor::empty(x.shape(), ops.activation(), ops.device());
   // Frame by frame: the result cannot depend on how many frames a chunk holds.
   for (std::int64_t t = 0; t < x.dim(0); ++t) {
     const Tensor frame = x.slice(t, t + 1).reshape({positions, c});
     ops.channel_norm(frame, norm_, Activation::none, normed);
-    ops.linear(normed, q_, q_bias_, q);
-    ops.linear(normed, k_, k_bias_, k);
-    ops.linear(normed, v_, v_bias_, v);
-    ops.attention(q.reshape(one_head), k.reshape(one_head), v.reshape(one_head),
+    ops.linear_group(normed, qkv_, qkv_bias_, qkv);
+    ops.attention(qkv[0].reshape(one_head), qkv[1].reshape(one_head), qkv[2].reshape(one_head),
                   {.scale = 1 / std::sqrt(static_cast<float>(c))}, mixed.reshape(one_head));
     const Tensor out = y.slice(t, t + 1).reshape({positions, c});
     ops.linear(mixed, proj_, proj_bias_, out);

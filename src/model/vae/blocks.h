@@ -1,7 +1,9 @@
 #pragma once
-// The autoencoder's parts (spec 6.1). All activations are channels-last [frames, rows, cols, C]; a
-// part takes a chunk of its input stream and returns the same chunk of its output stream.
+// The autoencoder's parts (spec 6.1). All activations are channels-last [frames, rows, cols, C], of
+// type Ops::activation() unless said otherwise; a part takes a chunk of its input stream and
+// returns the same chunk of its output stream.
 
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -48,8 +50,8 @@ class Builder {
 /// Space for a layer's input with the two frames before it: fill frames(), then ask for all of it.
 class CausalInput {
  public:
-  /// For a chunk of `frames` frames x rows x cols x C.
-  CausalInput(const Chunk& chunk, int layer, const Shape& frames);
+  /// For a chunk of `frames` frames x rows x cols x C, of type `type`.
+  CausalInput(const Chunk& chunk, int layer, const Shape& frames, DType type);
   [[nodiscard]] Tensor frames() const { return buffer_.slice(2, buffer_.dim(0)); }
   /// [2 + frames, H, W, C]. Hands this chunk's last frames on at once: another rank waits for them.
   Tensor with_history();
@@ -65,7 +67,8 @@ class Conv {
  public:
   Conv(Builder& builder, const std::string& name, const Shape& weight_shape);
   [[nodiscard]] Shape output_shape(const Shape& x, const ConvArgs& args) const;
-  Tensor operator()(Ops& ops, const Tensor& x, const ConvArgs& args) const;
+  /// The result is of type `type`.
+  Tensor operator()(Ops& ops, const Tensor& x, const ConvArgs& args, DType type) const;
   void write(Ops& ops, const Tensor& x, const ConvArgs& args, Tensor y) const;
 
  private:
@@ -77,10 +80,13 @@ class Conv {
 class CausalConv {
  public:
   CausalConv(Builder& builder, const std::string& name, std::int64_t in, std::int64_t out);
+  /// x an activation or float32.
   Tensor operator()(const Chunk& chunk, const Tensor& x) const;
-  /// conv(silu(norm(x))), the norm written straight into the convolution's input; an x that is
-  /// moved here is freed before the convolution.
-  Tensor of_norm(const Chunk& chunk, Tensor x, const Tensor& gamma) const;
+  /// conv(silu(norm(x))) + residual (when there is one), of type `type`; the norm is written
+  /// straight into the convolution's input, and an x that is moved here is freed before the
+  /// convolution.
+  Tensor of_norm(const Chunk& chunk, Tensor x, const Tensor& gamma, const Tensor& residual,
+                 DType type) const;
 
  private:
   Conv conv_;
@@ -90,7 +96,8 @@ class CausalConv {
 class ResBlock {
  public:
   ResBlock(Builder& builder, const std::string& name, std::int64_t in, std::int64_t out);
-  Tensor operator()(const Chunk& chunk, const Tensor& x) const;
+  /// An x that is moved here is freed as soon as it is not needed.
+  Tensor operator()(const Chunk& chunk, Tensor x) const;
 
  private:
   Tensor norm1_;  // [in]
@@ -107,9 +114,9 @@ class AttentionBlock {
   Tensor operator()(const Chunk& chunk, const Tensor& x) const;
 
  private:
-  Tensor norm_;                                  // [C]
-  Tensor q_, k_, v_, proj_;                      // [C, C]
-  Tensor q_bias_, k_bias_, v_bias_, proj_bias_;  // [C]
+  Tensor norm_;                           // [C]
+  std::array<Tensor, 3> qkv_, qkv_bias_;  // [C, C] and [C] each
+  Tensor proj_, proj_bias_;               // [C, C], [C]
 };
 
 class MidBlock {

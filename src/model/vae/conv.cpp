@@ -8,14 +8,14 @@ int Builder::add_history(std::int64_t channels, bool skips_first) {
 }
 
 Tensor Builder::gamma(const std::string& name, const Shape& stored) {
-  const Tensor t = weight(name, stored);
+  const Tensor t = weights_.take_f32(name, stored);
   return t.defined() ? t.reshape({stored[0]}) : t;
 }
 
-CausalInput::CausalInput(const Chunk& chunk, int layer, const Shape& frames)
+CausalInput::CausalInput(const Chunk& chunk, int layer, const Shape& frames, DType type)
     : chunk_(chunk),
       layer_(layer),
-      buffer_(Tensor::empty(frames.with(0, frames[0] + 2), DType::f32, chunk.ops.device())) {}
+      buffer_(Tensor::empty(frames.with(0, frames[0] + 2), type, chunk.ops.device())) {}
 
 Tensor CausalInput::with_history() {
   chunk_.history.take(layer_, buffer_.slice(0, 2));
@@ -35,8 +35,8 @@ Shape Conv::output_shape(const Shape& x, const ConvArgs& args) const {
           (x[2] + args.pad_left + args.pad_right - shape_[-1]) / args.stride_w + 1, shape_[0]};
 }
 
-Tensor Conv::operator()(Ops& ops, const Tensor& x, const ConvArgs& args) const {
-  Tensor y = Tensor::empty(output_shape(x.shape(), args), DType::f32, ops.device());
+Tensor Conv::operator()(Ops& ops, const Tensor& x, const ConvArgs& args, DType type) const {
+  Tensor y = Tensor::empty(output_shape(x.shape(), args), type, ops.device());
   write(ops, x, args, y);
   return y;
 }
@@ -56,16 +56,19 @@ CausalConv::CausalConv(Builder& builder, const std::string& name, std::int64_t i
     : conv_(builder, name, {out, in, 3, 3, 3}), layer_(builder.add_history(in)) {}
 
 Tensor CausalConv::operator()(const Chunk& chunk, const Tensor& x) const {
-  CausalInput input(chunk, layer_, x.shape());
+  CausalInput input(chunk, layer_, x.shape(), x.dtype());
   copy(x, input.frames());
-  return conv_(chunk.ops, input.with_history(), same_size);
+  return conv_(chunk.ops, input.with_history(), same_size, chunk.ops.activation());
 }
 
-Tensor CausalConv::of_norm(const Chunk& chunk, Tensor x, const Tensor& gamma) const {
-  CausalInput input(chunk, layer_, x.shape());
+Tensor CausalConv::of_norm(const Chunk& chunk, Tensor x, const Tensor& gamma,
+                           const Tensor& residual, DType type) const {
+  CausalInput input(chunk, layer_, x.shape(), x.dtype());
   chunk.ops.channel_norm(x, gamma, Activation::silu, input.frames());
   x = {};
-  return conv_(chunk.ops, input.with_history(), same_size);
+  ConvArgs args = same_size;
+  args.residual = residual;
+  return conv_(chunk.ops, input.with_history(), args, type);
 }
 
 Upsampler::Upsampler(Builder& builder, const std::string& name, Resampling kind, std::int64_t in,
@@ -81,19 +84,19 @@ Upsampler::Upsampler(Builder& builder, const std::string& name, Resampling kind,
 
 Tensor Upsampler::operator()(const Chunk& chunk, Tensor x) const {
   Ops& ops = chunk.ops;
+  const DType type = ops.activation();
   // Frame 0 is neither doubled nor remembered: time_conv's stream starts at frame 1 (spec 6.3).
   if (time_conv_ && chunk.position == ChunkPosition::later) {
-    CausalInput input(chunk, time_layer_, x.shape());
+    CausalInput input(chunk, time_layer_, x.shape(), type);
     copy(x, input.frames());
-    const Tensor pairs = (*time_conv_)(ops, input.with_history(), {});  // [T, H, W, 2 C]
-    x = Tensor::empty(x.shape().with(0, 2 * x.dim(0)), DType::f32, ops.device());
+    const Tensor pairs = (*time_conv_)(ops, input.with_history(), {}, type);  // [T, H, W, 2 C]
+    x = Tensor::empty(x.shape().with(0, 2 * x.dim(0)), type, ops.device());
     ops.channels_to_frames(pairs, x);
   }
   // Frame by frame: the enlarged input is the largest activation, and is needed one at a time.
-  const Tensor large =
-      Tensor::empty({1, 2 * x.dim(1), 2 * x.dim(2), x.dim(3)}, DType::f32, ops.device());
+  const Tensor large = Tensor::empty({1, 2 * x.dim(1), 2 * x.dim(2), x.dim(3)}, type, ops.device());
   const Shape frame = conv_.output_shape(large.shape(), same_size);
-  Tensor y = Tensor::empty(frame.with(0, x.dim(0)), DType::f32, ops.device());
+  Tensor y = Tensor::empty(frame.with(0, x.dim(0)), type, ops.device());
   for (std::int64_t t = 0; t < x.dim(0); ++t) {
     ops.upsample2x(x.slice(t, t + 1), large);
     conv_.write(ops, large, same_size, y.slice(t, t + 1));
@@ -112,13 +115,14 @@ Downsampler::Downsampler(Builder& builder, const std::string& name, Resampling k
 
 Tensor Downsampler::operator()(const Chunk& chunk, const Tensor& x) const {
   const ConvArgs halve{.stride_h = 2, .stride_w = 2, .pad_bottom = 1, .pad_right = 1};
-  if (!time_conv_) return conv_(chunk.ops, x, halve);
-  CausalInput input(chunk, time_layer_, conv_.output_shape(x.shape(), halve));
+  const DType type = chunk.ops.activation();
+  if (!time_conv_) return conv_(chunk.ops, x, halve, type);
+  CausalInput input(chunk, time_layer_, conv_.output_shape(x.shape(), halve), type);
   conv_.write(chunk.ops, x, halve, input.frames());
   const Tensor all = input.with_history();
   if (chunk.position == ChunkPosition::first) return input.frames();
   // An even number of new frames: windows (2k-2, 2k-1, 2k) need only one frame before the chunk.
-  return (*time_conv_)(chunk.ops, all.slice(1, all.dim(0)), {.stride_t = 2});
+  return (*time_conv_)(chunk.ops, all.slice(1, all.dim(0)), {.stride_t = 2}, type);
 }
 
 }  // namespace weft::vae

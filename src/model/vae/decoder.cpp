@@ -14,7 +14,7 @@ struct UpBlock {
 
   Tensor operator()(const Chunk& chunk, Tensor x) const {
     const Tensor skip = skip_growth > 0 ? x : Tensor{};
-    for (const auto& resnet : resnets) x = resnet(chunk, x);
+    for (const auto& resnet : resnets) x = resnet(chunk, std::move(x));
     if (upsampler) x = (*upsampler)(chunk, std::move(x));
     if (skip.defined()) {
       const bool first = chunk.position == ChunkPosition::first;
@@ -92,13 +92,14 @@ Tensor VaeDecoder::decode(Ops& ops, const Tensor& z, ChunkPosition position,
   WEFT_ASSERT(position == ChunkPosition::later || z.dim(1) == 1, "first chunk of {} latent frames",
               z.dim(1));
   const Chunk chunk{ops, history, position};
-  Tensor x = Tensor::empty({z.dim(1), z.dim(2), z.dim(3), c.z_dim}, DType::f32, ops.device());
+  Tensor x = Tensor::empty({z.dim(1), z.dim(2), z.dim(3), c.z_dim}, ops.activation(), ops.device());
   ops.latents_to_video(z, c.latents_std, c.latents_mean, x);
-  x = impl_->post_quant_conv(ops, x, {});
+  x = impl_->post_quant_conv(ops, x, {}, ops.activation());
   x = impl_->conv_in(chunk, x);
   x = impl_->mid(chunk, x);
   for (const auto& block : impl_->up_blocks) x = block(chunk, std::move(x));
-  x = impl_->conv_out->of_norm(chunk, std::move(x), impl_->norm_out);  // [F, H/p, W/p, 3 p^2]
+  // [F, H/p, W/p, 3 p^2]; pixels are float32 from here on.
+  x = impl_->conv_out->of_norm(chunk, std::move(x), impl_->norm_out, {}, DType::f32);
   if (c.patch == 1) return x;
   Tensor frames = Tensor::empty({x.dim(0), x.dim(1) * c.patch, x.dim(2) * c.patch, 3}, DType::f32,
                                 ops.device());

@@ -14,7 +14,7 @@ struct DownBlock {
 
   Tensor operator()(const Chunk& chunk, Tensor x) const {
     const Tensor skip = skip_shrinkage > 0 ? x : Tensor{};
-    for (const auto& resnet : resnets) x = resnet(chunk, x);
+    for (const auto& resnet : resnets) x = resnet(chunk, std::move(x));
     if (downsampler) x = (*downsampler)(chunk, x);
     if (!skip.defined()) return x;
     if (downsampler) {
@@ -101,11 +101,11 @@ Tensor VaeEncoder::encode(Ops& ops, const Tensor& frames, ChunkPosition position
         DType::f32, ops.device());
     ops.pixel_patchify(frames, c.patch, x);
   }
-  x = impl_->conv_in(chunk, x);
+  x = impl_->conv_in(chunk, x);  // from float32 pixels to activations
   for (const auto& block : impl_->down_blocks) x = block(chunk, std::move(x));
   x = (*impl_->mid)(chunk, x);
-  x = impl_->conv_out->of_norm(chunk, std::move(x), impl_->norm_out);
-  return (*impl_->quant_conv)(ops, x, {});  // [t, h, w, 2 z_dim]
+  x = impl_->conv_out->of_norm(chunk, std::move(x), impl_->norm_out, {}, ops.activation());
+  return (*impl_->quant_conv)(ops, x, {}, DType::f32);  // [t, h, w, 2 z_dim]
 }
 
 }  // namespace weft

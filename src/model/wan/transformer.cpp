@@ -1,6 +1,8 @@
 // Receives latents and a prepared prompt from the sampler, hands back a velocity.
 #include "weft/model/transformer.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "rope.h"
@@ -12,16 +14,29 @@ struct Linear {
   Tensor weight, bias;  // [out, in], [out]
 };
 
-struct AttentionWeights {
+struct SelfWeights {
+  std::vector<Tensor> weights, biases;  // of q, k, v: [D, D], [D]
+  Linear out;
+  Tensor norm_q, norm_k;  // [D]
+};
+
+struct CrossWeights {
   Linear q, k, v, out;
   Tensor norm_q, norm_k;  // [D]
 };
 
+/// A stored table [1, n, D] as [n, R, D] for R = 1 and 2 timesteps. Rows that scale hold 1 + scale,
+/// the factor that a norm takes (spec 4.3).
+struct Modulation {
+  Tensor by_timesteps[2];
+};
+
 struct Block {
-  AttentionWeights self, cross;
-  Tensor norm2_weight, norm2_bias;  // [D], before cross-attention
+  SelfWeights self;
+  CrossWeights cross;
+  TokenRows norm2_weight, norm2_bias;  // [1, D], before cross-attention
   Linear ff_in, ff_out;
-  Tensor modulation;  // [6, 2, D]: the stored [6, D], each row twice (see Modulation)
+  Modulation modulation;  // n = 6
 };
 
 Linear take_linear(WeightSource& weights, const std::string& name, std::int64_t out,
@@ -29,27 +44,59 @@ Linear take_linear(WeightSource& weights, const std::string& name, std::int64_t 
   return {weights.take(name + ".weight", {out, in}), weights.take(name + ".bias", {out})};
 }
 
-AttentionWeights take_attention(WeightSource& weights, const std::string& name, std::int64_t dim) {
+/// The time embedding stays float32 in every precision (spec 4.2).
+Linear take_linear_f32(WeightSource& weights, const std::string& name, std::int64_t out,
+                       std::int64_t in) {
+  return {weights.take_f32(name + ".weight", {out, in}), weights.take_f32(name + ".bias", {out})};
+}
+
+void allow_fp8(const Tensor& weight) {
+  if (weight.defined()) weight.storage()->reducible = true;
+}
+
+SelfWeights take_self_attention(WeightSource& weights, const std::string& name, std::int64_t dim) {
+  const auto names = [&](const char* what) {
+    return std::array{name + ".to_q." + what, name + ".to_k." + what, name + ".to_v." + what};
+  };
+  return {weights.take_group(names("weight"), {dim, dim}), weights.take_group(names("bias"), {dim}),
+          take_linear(weights, name + ".to_out.0", dim, dim),
+          weights.take_f32(name + ".norm_q.weight", {dim}),
+          weights.take_f32(name + ".norm_k.weight", {dim})};
+}
+
+CrossWeights take_cross_attention(WeightSource& weights, const std::string& name,
+                                  std::int64_t dim) {
   return {take_linear(weights, name + ".to_q", dim, dim),
           take_linear(weights, name + ".to_k", dim, dim),
           take_linear(weights, name + ".to_v", dim, dim),
           take_linear(weights, name + ".to_out.0", dim, dim),
-          weights.take(name + ".norm_q.weight", {dim}),
-          weights.take(name + ".norm_k.weight", {dim})};
+          weights.take_f32(name + ".norm_q.weight", {dim}),
+          weights.take_f32(name + ".norm_k.weight", {dim})};
 }
 
-/// [1, n, D] to [n, 2, D] with every row twice: one copy for each of at most two timesteps.
-Tensor twice(const Tensor& table) {
-  if (!table.defined()) return {};
-  const std::int64_t rows = table.dim(1);
-  const std::int64_t dim = table.dim(2);
-  const Tensor source = table.reshape({rows, dim});
-  Tensor out = Tensor::empty({2 * rows, dim}, DType::f32, table.device());
-  for (std::int64_t r = 0; r < rows; ++r) {
-    copy(source.slice(r, r + 1), out.slice(2 * r, 2 * r + 1));
-    copy(source.slice(r, r + 1), out.slice(2 * r + 1, 2 * r + 2));
+Modulation take_modulation(WeightSource& weights, const std::string& name, std::int64_t n,
+                           std::int64_t dim, std::initializer_list<std::int64_t> scaling_rows) {
+  const Tensor stored = weights.take_f32(name, {1, n, dim});
+  if (!stored.defined()) return {};
+  const Tensor table = stored.to(DeviceKind::cpu).clone();
+  for (const std::int64_t row : scaling_rows) {
+    for (float& scale : table.reshape({n, dim}).slice(row, row + 1).span()) scale += 1;
   }
-  return out.reshape({rows, 2, dim});
+  Modulation made;
+  for (std::int64_t copies = 1; copies <= 2; ++copies) {
+    const Tensor rows = Tensor::empty({n, copies, dim});
+    for (std::int64_t i = 0; i < n * copies; ++i) {
+      std::copy_n(table.data<float>() + i / copies * dim, dim, rows.data<float>() + i * dim);
+    }
+    made.by_timesteps[copies - 1] = rows.to(stored.device());
+  }
+  return made;
+}
+
+/// Parameters of a norm as the one row of every token.
+TokenRows take_row(WeightSource& weights, const std::string& name, std::int64_t dim) {
+  const Tensor row = weights.take_f32(name, {dim});
+  return {row.defined() ? row.reshape({1, dim}) : row};
 }
 
 }  // namespace
@@ -58,7 +105,7 @@ struct WanTransformer::Impl {
   TransformerConfig config;
   Linear patch_embedding;  // [D, 4 C_in]: a 1x2x2 convolution of stride 1x2x2 is a matmul
   Linear time_1, time_2, time_proj, text_1, text_2, head;
-  Tensor head_modulation;  // [2, 2, D]
+  Modulation head_modulation;  // n = 2
   std::vector<Block> blocks;
 
   /// Values of the modulation tables for the timesteps at hand (spec 4.2, 4.5).
@@ -70,9 +117,11 @@ struct WanTransformer::Impl {
   };
   [[nodiscard]] Time embed_time(Ops& ops, const Timestep& timestep,
                                 std::int64_t tokens_per_frame) const;
-  /// table [n, 2, D] + values [n, R, D], as one TokenRows per n.
-  [[nodiscard]] std::vector<TokenRows> modulation(Ops& ops, const Tensor& table,
+  /// table + values [n, R, D], as one TokenRows per n.
+  [[nodiscard]] std::vector<TokenRows> modulation(Ops& ops, const Modulation& table,
                                                   const Tensor& values, const Time& time) const;
+  /// Shift and scale rows that every block and, last, the head apply: [6] per block, [2].
+  [[nodiscard]] std::vector<std::vector<TokenRows>> modulations(Ops& ops, const Time& time) const;
 };
 
 WanTransformer::WanTransformer(const TransformerConfig& config, WeightSource& weights)
@@ -86,25 +135,30 @@ WanTransformer::WanTransformer(const TransformerConfig& config, WeightSource& we
     m.patch_embedding.weight = m.patch_embedding.weight.reshape({dim, 4 * config.in_channels});
   }
   const std::string embedder = "condition_embedder.";
-  m.time_1 = take_linear(weights, embedder + "time_embedder.linear_1", dim, config.freq_dim);
-  m.time_2 = take_linear(weights, embedder + "time_embedder.linear_2", dim, dim);
+  m.time_1 = take_linear_f32(weights, embedder + "time_embedder.linear_1", dim, config.freq_dim);
+  m.time_2 = take_linear_f32(weights, embedder + "time_embedder.linear_2", dim, dim);
   m.time_proj = take_linear(weights, embedder + "time_proj", 6 * dim, dim);
   m.text_1 = take_linear(weights, embedder + "text_embedder.linear_1", dim, config.text_dim);
   m.text_2 = take_linear(weights, embedder + "text_embedder.linear_2", dim, dim);
   for (std::int64_t i = 0; i < config.layers; ++i) {
     const std::string name = fmt::format("blocks.{}.", i);
     Block b;
-    b.self = take_attention(weights, name + "attn1", dim);
-    b.cross = take_attention(weights, name + "attn2", dim);
-    b.norm2_weight = weights.take(name + "norm2.weight", {dim});
-    b.norm2_bias = weights.take(name + "norm2.bias", {dim});
+    b.self = take_self_attention(weights, name + "attn1", dim);
+    b.cross = take_cross_attention(weights, name + "attn2", dim);
+    b.norm2_weight = take_row(weights, name + "norm2.weight", dim);
+    b.norm2_bias = take_row(weights, name + "norm2.bias", dim);
     b.ff_in = take_linear(weights, name + "ffn.net.0.proj", config.ffn_dim, dim);
     b.ff_out = take_linear(weights, name + "ffn.net.2", dim, config.ffn_dim);
-    b.modulation = twice(weights.take(name + "scale_shift_table", {1, 6, dim}));
+    // The matmuls over all video tokens; the text's are few and stay as they are.
+    for (const Tensor& w : b.self.weights) allow_fp8(w);
+    for (const Linear* l : {&b.self.out, &b.cross.q, &b.cross.out, &b.ff_in, &b.ff_out}) {
+      allow_fp8(l->weight);
+    }
+    b.modulation = take_modulation(weights, name + "scale_shift_table", 6, dim, {1, 4});
     weights.ignore(name + "attn2.norm_added_q.weight");  // stored by some converters, never used
     m.blocks.push_back(std::move(b));
   }
-  m.head_modulation = twice(weights.take("scale_shift_table", {1, 2, dim}));
+  m.head_modulation = take_modulation(weights, "scale_shift_table", 2, dim, {1});
   m.head = take_linear(weights, "proj_out", 4 * config.out_channels, dim);
 }
 
@@ -114,13 +168,8 @@ const TransformerConfig& WanTransformer::config() const { return impl_->config; 
 
 RopeTable WanTransformer::rope(std::int64_t frames, std::int64_t rows, std::int64_t cols,
                                TokenRange range, DeviceKind device) const {
-  RopeTable table = make_rope(impl_->config.head_dim, frames, rows / 2, cols / 2, range);
-  if (device == DeviceKind::cpu) return table;
-  RopeTable moved{Tensor::empty(table.cos.shape(), DType::f32, device),
-                  Tensor::empty(table.sin.shape(), DType::f32, device)};
-  copy(table.cos, moved.cos);
-  copy(table.sin, moved.sin);
-  return moved;
+  const RopeTable table = make_rope(impl_->config.head_dim, frames, rows / 2, cols / 2, range);
+  return {table.cos.to(device), table.sin.to(device)};
 }
 
 TextContext WanTransformer::prepare_text(Ops& ops, const Tensor& embeds,
@@ -131,11 +180,13 @@ TextContext WanTransformer::prepare_text(Ops& ops, const Tensor& embeds,
               embeds.shape().str(), text_length, c.text_dim);
   const std::int64_t pads = text_length - n;
   const std::int64_t rows = n + (pads > 0 ? 1 : 0);
-  auto make = [&](const Shape& shape) { return Tensor::empty(shape, DType::f32, ops.device()); };
+  auto make = [&](const Shape& shape) {
+    return Tensor::empty(shape, ops.activation(), ops.device());
+  };
 
   Tensor padded = make({rows, c.text_dim});
   copy(embeds, padded.slice(0, n));
-  if (pads > 0) copy(Tensor::zeros({1, c.text_dim}), padded.slice(n, rows));
+  if (pads > 0) fill_zero(padded.slice(n, rows));
   Tensor hidden = make({rows, c.dim()});
   Tensor text = make({rows, c.dim()});
   ops.linear(padded, impl_->text_1.weight, impl_->text_1.bias, hidden, Activation::gelu_tanh);
@@ -174,8 +225,7 @@ WanTransformer::Impl::Time WanTransformer::Impl::embed_time(Ops& ops, const Time
     }
   }
   auto make = [&](const Shape& shape) { return Tensor::empty(shape, DType::f32, ops.device()); };
-  Tensor input = make(angles.shape());
-  copy(angles, input);
+  const Tensor input = angles.to(ops.device());
   Tensor hidden = make({rows, dim});
   Time time{make({rows, dim}), make({6, rows, dim}), rows, own ? tokens_per_frame : 0};
   ops.linear(input, time_1.weight, time_1.bias, hidden, Activation::silu);
@@ -193,19 +243,28 @@ WanTransformer::Impl::Time WanTransformer::Impl::embed_time(Ops& ops, const Time
   return time;
 }
 
-std::vector<TokenRows> WanTransformer::Impl::modulation(Ops& ops, const Tensor& table,
+std::vector<TokenRows> WanTransformer::Impl::modulation(Ops& ops, const Modulation& table,
                                                         const Tensor& values,
                                                         const Time& time) const {
-  const std::int64_t n = table.dim(0);
+  const Tensor& stored = table.by_timesteps[time.rows - 1];
+  const Tensor sum = Tensor::empty(stored.shape(), DType::f32, ops.device());
+  ops.combine(std::array<Term, 2>{Term{1, stored}, Term{1, values}}, sum);
   std::vector<TokenRows> rows;
-  for (std::int64_t i = 0; i < n; ++i) {
-    const Tensor stored = table.slice(i, i + 1).reshape({2, config.dim()}).slice(0, time.rows);
-    const Tensor value = values.slice(i, i + 1).reshape({time.rows, config.dim()});
-    Tensor sum = Tensor::empty(stored.shape(), DType::f32, ops.device());
-    ops.combine(std::array<Term, 2>{Term{1, stored}, Term{1, value}}, sum);
-    rows.push_back({sum, time.split});
+  for (std::int64_t i = 0; i < stored.dim(0); ++i) {
+    rows.push_back({sum.slice(i, i + 1).reshape({time.rows, config.dim()}), time.split});
   }
   return rows;
+}
+
+std::vector<std::vector<TokenRows>> WanTransformer::Impl::modulations(Ops& ops,
+                                                                      const Time& time) const {
+  std::vector<std::vector<TokenRows>> all;
+  for (const Block& b : blocks) all.push_back(modulation(ops, b.modulation, time.tproj, time));
+  // The head is modulated by temb itself, not by its projection (spec 4.4).
+  const Tensor twice = Tensor::empty({2, time.rows, config.dim()}, DType::f32, ops.device());
+  for (std::int64_t i = 0; i < 2; ++i) copy(time.temb, twice.slice(i, i + 1));
+  all.push_back(modulation(ops, head_modulation, twice, time));
+  return all;
 }
 
 Tensor WanTransformer::forward(Ops& ops, const Tensor& z, const Timestep& timestep,
@@ -221,56 +280,53 @@ Tensor WanTransformer::forward(Ops& ops, const Tensor& z, const Timestep& timest
   const float scale = 1.0F / std::sqrt(static_cast<float>(c.head_dim));
   WEFT_ASSERT(z.dim(0) == c.in_channels && rows % 2 == 0 && cols % 2 == 0,
               "latents {} for {} channels", z.shape().str(), c.in_channels);
-  auto make = [&](const Shape& shape) { return Tensor::empty(shape, DType::f32, ops.device()); };
+  auto make = [&](const Shape& shape) {
+    return Tensor::empty(shape, ops.activation(), ops.device());
+  };
 
   const Impl::Time time = m.embed_time(ops, timestep, tokens_per_frame);
+  // shift, scale, gate of self-attention; shift, scale, gate of the feed-forward (spec 4.3)
+  const auto mods = m.modulations(ops, time);
   Tensor patches = make({n, 4 * c.in_channels});
   ops.patchify(z, patches);
   Tensor x = make({n, dim});
   ops.linear(patches, m.patch_embedding.weight, m.patch_embedding.bias, x);
 
-  Tensor h = make({n, dim}), q = make({n, dim}), k = make({n, dim}), v = make({n, dim});
+  Tensor h = make({n, dim});
+  const Tensor qkv = make({3, n, dim});
+  const auto part = [&](std::int64_t i) { return qkv.slice(i, i + 1).reshape({n, dim}); };
+  const Tensor q = part(0), k = part(1), v = part(2);
   Tensor hidden = make({n, c.ffn_dim});
+  ops.layer_norm(x, mods[0][1], mods[0][0], c.eps, h);
   for (std::size_t i = 0; i < m.blocks.size(); ++i) {
     const Block& b = m.blocks[i];
-    // shift, scale, gate of self-attention; shift, scale, gate of the feed-forward (spec 4.3)
-    const auto mod = m.modulation(ops, b.modulation, time.tproj, time);
+    const auto& mod = mods[i];
 
-    ops.layer_norm_modulate(x, mod[1], mod[0], c.eps, h);
-    ops.linear(h, b.self.q.weight, b.self.q.bias, q);
-    ops.linear(h, b.self.k.weight, b.self.k.bias, k);
-    ops.linear(h, b.self.v.weight, b.self.v.bias, v);
+    ops.linear_group(h, b.self.weights, b.self.biases, std::array{q, k, v});
     ops.rms_norm_rope(q, b.self.norm_q, c.eps, rope.cos, rope.sin, q);
     ops.rms_norm_rope(k, b.self.norm_k, c.eps, rope.cos, rope.sin, k);
     attention.run(ops, q.reshape(heads), k.reshape(heads), v.reshape(heads), scale,
                   h.reshape(heads));
     ops.linear(h, b.self.out.weight, b.self.out.bias, q);
-    ops.gated_residual(x, q, mod[2]);
+    // Each residual is added together with the norm that follows it.
+    ops.residual_layer_norm(x, q, mod[2], b.norm2_weight, b.norm2_bias, c.eps, h);
 
-    ops.layer_norm(x, b.norm2_weight, b.norm2_bias, c.eps, h);
     ops.linear(h, b.cross.q.weight, b.cross.q.bias, q);
     ops.rms_norm(q, b.cross.norm_q, c.eps, q);
     ops.attention(q.reshape(heads), text.keys[i], text.values[i],
                   {.scale = scale, .last_key_logit = text.pad_logit}, h.reshape(heads));
     ops.linear(h, b.cross.out.weight, b.cross.out.bias, q);
-    ops.add(x, q);
+    ops.residual_layer_norm(x, q, {}, mod[4], mod[3], c.eps, h);
 
-    ops.layer_norm_modulate(x, mod[4], mod[3], c.eps, h);
     ops.linear(h, b.ff_in.weight, b.ff_in.bias, hidden, Activation::gelu_tanh);
     ops.linear(hidden, b.ff_out.weight, b.ff_out.bias, q);
-    ops.gated_residual(x, q, mod[5]);
+    const auto& next = mods[i + 1];  // of the next block, or the head
+    ops.residual_layer_norm(x, q, mod[5], next[1], next[0], c.eps, h);
   }
 
-  // The head is modulated by temb itself, not by its projection (spec 4.4).
-  Tensor temb_twice = make({2 * time.rows, dim});
-  copy(time.temb, temb_twice.slice(0, time.rows));
-  copy(time.temb, temb_twice.slice(time.rows, 2 * time.rows));
-  const auto mod =
-      m.modulation(ops, m.head_modulation, temb_twice.reshape({2, time.rows, dim}), time);
-  ops.layer_norm_modulate(x, mod[1], mod[0], c.eps, h);
   Tensor features = make({n, 4 * c.out_channels});
   ops.linear(h, m.head.weight, m.head.bias, features);
-  Tensor velocity = make({c.out_channels, frames, rows, cols});
+  Tensor velocity = Tensor::empty({c.out_channels, frames, rows, cols}, DType::f32, ops.device());
   ops.unpatchify(features, velocity);
   return velocity;
 }
