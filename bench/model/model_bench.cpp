@@ -22,6 +22,7 @@ struct Arguments {
   std::string device = "cuda";
   int threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   int repeat = 7, warm_up = 2;
+  bool profile = false;
   std::string folder, check, json;
 };
 
@@ -47,12 +48,15 @@ void describe(CLI::App& app, Arguments& a) {
   app.add_option("--threads", a.threads, "of the CPU")->check(CLI::PositiveNumber);
   app.add_option("--repeat", a.repeat, "runs that count")->check(CLI::PositiveNumber);
   app.add_option("--warm-up", a.warm_up, "runs before them")->check(CLI::NonNegativeNumber);
+  CLI::Option* profile = app.add_flag(
+      "--profile", a.profile, "then run each stage once more and time every operation alone");
   CLI::Option* folder = app.add_option("--folder", a.folder,
                                        "weights for --check: a component's folder or a model's");
   app.add_option("--check", a.check,
                  "instead of timing: inputs and results of diffusers for one component "
                  "(tools/compare/diffusers_reference.py)")
       ->needs(folder)
+      ->excludes(profile)
       ->type_name("FILE");
   folder->needs("--check")->type_name("DIR");
   app.add_option("--json", a.json, "write all figures here as well")->type_name("FILE");
@@ -80,12 +84,22 @@ void time_stages(const Arguments& a, Ops& ops, const std::string& precision, Rep
   const ModelSizes model = model_sizes(a.model);
   const Ceiling ceiling = measure_ceiling(ops);
   report.add(precision, ceiling);
+  ProfiledOps profiled(ops);
+  Ops& subject = a.profile ? static_cast<Ops&>(profiled) : ops;
   for (const std::string& stage : a.stages) {
-    const Workload workload = make_workload(ops, stage, model, a);
+    const Workload workload = make_workload(subject, stage, model, a);
     reset_peak_memory(ops);
     const Timing timing = measure(ops, a.warm_up, a.repeat, workload.run);
-    report.add({model.name, stage, workload.size, precision, timing, workload.flops,
-                ceiling.flops_per_second, peak_memory(ops)});
+    const Row row{model.name,
+                  stage,
+                  workload.size,
+                  precision,
+                  timing,
+                  workload.flops,
+                  ceiling.flops_per_second,
+                  peak_memory(ops)};
+    report.add(row);
+    if (a.profile) report.add(row, profiled.profile(workload.run));
   }
 }
 

@@ -1,5 +1,6 @@
 #include "report.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
 #include <fstream>
@@ -51,6 +52,21 @@ void say(fmt::format_string<Args...> format, Args&&... args) {
   std::fflush(stdout);
 }
 
+/// One line of a profile's table. The names are padded to `width`: the table is long, and read as
+/// it is.
+void say_operation(const OpProfile& p, double whole, std::size_t width) {
+  const std::string rate =
+      p.flops > 0 ? fmt::format("{:.4g}", p.flops / p.seconds / 1e12) : std::string();
+  say("| {:<{}} | {:>5} | {:>9.3f} | {:>9.1f} | {:>7} | {:>7.1f} | {:>5.1f} |\n", p.name, width,
+      p.calls, p.seconds * 1e3, p.seconds * 1e6 / static_cast<double>(p.calls), rate,
+      p.bytes / p.seconds / 1e9, 100 * p.seconds / whole);
+}
+
+nlohmann::ordered_json json_of(const OpProfile& p, double whole) {
+  return {{"operation", p.name},     {"calls", p.calls},    {"seconds", p.seconds},
+          {"tflop", p.flops / 1e12}, {"gb", p.bytes / 1e9}, {"percent", 100 * p.seconds / whole}};
+}
+
 }  // namespace
 
 Report::Report(const std::string& command) {
@@ -95,6 +111,35 @@ void Report::add(const Row& row) {
   say("| {} | {} | {} | {} | {:.4g} | {:.4g} | {:.4g} | {:.4g} | {:.1f} | {:.2f} |\n", row.model,
       row.stage, row.size, row.precision, row.timing.median, row.timing.least, row.flops / 1e12,
       row.rate() / 1e12, row.percent(), static_cast<double>(row.peak_bytes) / 1e9);
+}
+
+void Report::add(const Row& row, const StageProfile& profile) {
+  const OpProfile sum = profile.sum();
+  const double whole = row.timing.median;
+  nlohmann::ordered_json operations = nlohmann::ordered_json::array();
+  std::size_t width = 0;
+  for (const OpProfile& p : profile.operations) {
+    operations.push_back(json_of(p, whole));
+    width = std::max(width, p.name.size());
+  }
+  json_["profiles"].push_back({{"model", row.model},
+                               {"stage", row.stage},
+                               {"size", row.size},
+                               {"precision", row.precision},
+                               {"unprofiled_seconds", whole},
+                               {"summed_seconds", sum.seconds},
+                               {"call_floor_seconds", profile.call_floor},
+                               {"operations", operations}});
+  say("\n{} {}, {}, {}: each call alone; one of 8 elements takes {:.1f} us\n", row.model, row.stage,
+      row.size, row.precision, profile.call_floor * 1e6);
+  say("| {:<{}} | calls |    ms all |   us each | TFLOP/s |    GB/s |     % |\n"
+      "|:{:-<{}}-|------:|----------:|----------:|--------:|--------:|------:|\n",
+      "operation", width, "", width);
+  for (const OpProfile& p : profile.operations) say_operation(p, whole, width);
+  say_operation(sum, whole, width);
+  say("unprofiled: {:.3f} ms, {:+.3f} ms ({:+.1f} %) against the sum\n\n", whole * 1e3,
+      (whole - sum.seconds) * 1e3, 100 * (whole - sum.seconds) / whole);
+  head_printed_ = false;
 }
 
 void Report::add(const std::string& precision, const CheckResult& result) {

@@ -8,6 +8,7 @@
 
 #include "check.h"
 #include "measure.h"
+#include "profiled_ops.h"
 
 namespace weft::bench {
 
@@ -29,6 +30,8 @@ class Report {
   void begin(const std::string& precision, const std::string& device);
   void add(const std::string& precision, const Ceiling& ceiling);
   void add(const Row& row);
+  /// `row`: of the same work without profiling.
+  void add(const Row& row, const StageProfile& profile);
   void add(const std::string& precision, const CheckResult& result);
   /// Machine, driver, date, command and all that was added.
   void write(const std::filesystem::path& path) const;

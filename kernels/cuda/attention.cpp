@@ -15,7 +15,7 @@ namespace {
 
 /// Which of the fused kernels takes bf16 self-attention of many tokens where both can.
 enum class Fused : std::uint8_t { cudnn, hopper };
-constexpr Fused long_attention = Fused::cudnn;
+constexpr Fused long_attention = Fused::hopper;
 
 /// Keys of a prompt, or of a small clip: no more than these go to the Hopper kernel first.
 constexpr std::int64_t few_keys = 1024;

@@ -84,7 +84,7 @@ bool attention_hopper_fits(const Tensor& q, const Tensor& k, const AttentionArgs
 
 void attention_hopper(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
                       const Tensor& out) {
-  using Chosen = hopper_attention::Tiling<2, 176, true, true, true, 2>;
+  using Chosen = hopper_attention::Tiling<3, 128, false, false, true, 2>;
   hopper_attention::attention_tiled<Chosen>(q, k, v, args, out);
 }
 

@@ -186,6 +186,7 @@ bool CudnnConv::run(const Tensor& x, const Tensor& packed, const Tensor& b, cons
   if (!good_types || s.channels % 8 != 0 || s.outputs % 8 != 0) return false;
   if (!fits(x) || !fits(packed) || !fits(b) || !fits(y) || !fits(args.residual)) return false;
 
+  if (impl_ == nullptr) impl_ = std::make_unique<Impl>();
   const Plan& plan =
       impl_->plan_for(problem_of(s, args), {y.dtype(), b.dtype()}, args.residual.defined());
   if (plan.graph == nullptr) return false;

@@ -18,6 +18,6 @@ bool conv_hopper_fits(const Tensor& x, const Shape& w, const ConvArgs& args, con
 /// Ops::conv with its weights as rows: x [T, H, W, C], packed [O, kt, kh, kw, C], b [O],
 /// y [T', H', W', O].
 void conv_hopper(const Tensor& x, const Tensor& packed, const Tensor& b, const ConvArgs& args,
-                 const Tensor& y, PatchSharing sharing = PatchSharing::kernel);
+                 const Tensor& y, PatchSharing sharing = PatchSharing::column);
 
 }  // namespace weft::cuda

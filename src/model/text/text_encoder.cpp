@@ -49,7 +49,7 @@ std::int64_t relative_position_bucket(std::int64_t relative, std::int64_t bucket
 
 struct TextEncoder::Impl {
   struct Layer {
-    Tensor norm_attention, o, bias;  // bias: [buckets, heads]
+    Tensor norm_attention, o;
     std::vector<Tensor> qkv;
     Tensor norm_ff, wo;
     std::vector<Tensor> wi;  // wi_0, wi_1
@@ -58,6 +58,7 @@ struct TextEncoder::Impl {
   std::shared_ptr<const TensorFiles> files;  // keeps the mapped embedding alive
   const StoredTensor* embedding = nullptr;   // [vocab_size, d_model]
   std::vector<Layer> layers;
+  std::vector<Tensor> position_tables;  // by layer, [buckets, heads] on the host
   Tensor final_norm;
 };
 
@@ -80,8 +81,9 @@ TextEncoder::TextEncoder(const TextConfig& config, std::shared_ptr<const TensorF
         std::array{attention + "q.weight", attention + "k.weight", attention + "v.weight"},
         {inner, d});
     layer.o = weights.take(attention + "o.weight", {d, inner});
-    layer.bias = weights.take_f32(attention + "relative_attention_bias.weight",
-                                  {config.buckets, config.num_heads});
+    const Tensor table = weights.take_f32(attention + "relative_attention_bias.weight",
+                                          {config.buckets, config.num_heads});
+    impl_->position_tables.push_back(table.defined() ? table.to(DeviceKind::cpu) : table);
     layer.norm_ff = weights.take_f32(block + "1.layer_norm.weight", {d});
     layer.wi =
         weights.take_group(std::array{ff + "wi_0.weight", ff + "wi_1.weight"}, {config.d_ff, d});
@@ -116,36 +118,24 @@ Tensor read_rows(const StoredTensor& table, std::span<const std::int32_t> ids) {
   return out;
 }
 
-/// Position bias [H, 2n - 1] by relative position: bias[h, r + n - 1] = table[bucket(r), h]
-/// (spec 3).
-Tensor position_bias(const Tensor& table, const TextConfig& config, std::int64_t n) {
-  const Tensor host = table.to(DeviceKind::cpu);
+/// Position biases of all layers [layers, H, 2n - 1] by relative position:
+/// bias[l, h, r + n - 1] = table_l[bucket(r), h]  (spec 3). One tensor, so that the device waits
+/// for one copy only.
+Tensor position_biases(const std::vector<Tensor>& tables, const TextConfig& config,
+                       std::int64_t n) {
   const std::int64_t positions = 2 * n - 1;
-  Tensor bias = Tensor::empty({config.num_heads, positions});
+  const Tensor biases = Tensor::empty({config.num_layers, config.num_heads, positions});
+  float* to = biases.data<float>();
+  std::vector<std::int64_t> bucket;
   for (std::int64_t r = 1 - n; r < n; ++r) {
-    const std::int64_t bucket = relative_position_bucket(r, config.buckets, config.max_distance);
+    bucket.push_back(relative_position_bucket(r, config.buckets, config.max_distance));
+  }
+  for (const Tensor& table : tables) {
     for (std::int64_t h = 0; h < config.num_heads; ++h) {
-      bias.data<float>()[h * positions + r + n - 1] =
-          host.data<float>()[bucket * config.num_heads + h];
+      for (const std::int64_t b : bucket) *to++ = table.data<float>()[b * config.num_heads + h];
     }
   }
-  return bias;
-}
-
-/// The nearest bfloat16, half to even; a NaN stays one.
-std::uint16_t to_bf16(float x) {
-  const auto bits = std::bit_cast<std::uint32_t>(x);
-  if (std::isnan(x)) return static_cast<std::uint16_t>(bits >> 16 | 0x40);
-  return static_cast<std::uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
-}
-
-/// A float32 tensor of the host as an activation of `ops`.
-Tensor to_activation(const Ops& ops, const Tensor& host) {
-  if (ops.activation() == DType::f32) return host.to(ops.device());
-  const Tensor rounded = Tensor::empty(host.shape(), DType::bf16);
-  auto* to = reinterpret_cast<std::uint16_t*>(rounded.raw());
-  for (const float value : host.span()) *to++ = to_bf16(value);
-  return rounded.to(ops.device());
+  return biases;
 }
 
 }  // namespace
@@ -162,7 +152,8 @@ Tensor TextEncoder::encode(Ops& ops, std::span<const std::int32_t> ids) const {
     return whole.slice(i, i + 1).reshape({whole.dim(1), whole.dim(2)});
   };
 
-  Tensor x = to_activation(ops, read_rows(*impl_->embedding, ids));  // [n, d_model]
+  Tensor x =
+      read_rows(*impl_->embedding, ids).as(ops.activation()).to(ops.device());  // [n, d_model]
   Tensor h = make({n, c.d_model});
   const Tensor qkv = make({3, n, inner});
   const Tensor q = part(qkv, 0), k = part(qkv, 1), v = part(qkv, 2);
@@ -170,12 +161,15 @@ Tensor TextEncoder::encode(Ops& ops, std::span<const std::int32_t> ids) const {
   const Tensor hidden = make({2, n, c.d_ff});
   const Tensor gate = part(hidden, 0), up = part(hidden, 1);
   const Shape heads{n, c.num_heads, c.d_kv};
-  for (const auto& layer : impl_->layers) {
+  const Tensor biases = position_biases(impl_->position_tables, c, n).to(ops.device());
+  for (std::size_t i = 0; i < impl_->layers.size(); ++i) {
+    const Impl::Layer& layer = impl_->layers[i];
+    const auto at = static_cast<std::int64_t>(i);
     ops.rms_norm(x, layer.norm_attention, c.eps, h);
     ops.linear_group(h, layer.qkv, {}, std::array{q, k, v});
     // No 1/sqrt(d): UMT5's initialisation absorbs it (spec 3).
     ops.attention(q.reshape(heads), k.reshape(heads), v.reshape(heads),
-                  {.scale = 1, .bias = position_bias(layer.bias, c, n).to(ops.device())},
+                  {.scale = 1, .bias = biases.slice(at, at + 1).reshape({c.num_heads, 2 * n - 1})},
                   o.reshape(heads));
     ops.linear(o, layer.o, {}, h);
     ops.add(x, h);
