@@ -20,7 +20,6 @@ namespace {
 
 using cuda::bf16;
 using cuda::ConvShape;
-using cuda::PatchSharing;
 
 struct Case {
   std::int64_t frames, height, width, channels, outputs, kt, k;  // frames of y; kernel [kt, k, k]
@@ -171,13 +170,13 @@ Data make(const Case& c) {
 }
 
 /// Whether y = conv(x) + b + residual; says what is wrong.
-bool is_right(Data& d, PatchSharing sharing) {
+bool is_right(Data& d) {
   const ConvShape& s = d.shape;
   const Tensor& y = d.y.front();
   check(cudaMemsetAsync(y.raw(), 0xFF, y.bytes(), cuda_stream()), "cudaMemset");  // not a number
   ConvArgs args = d.args;
   args.residual = d.residual;
-  cuda::conv_hopper(d.x.front(), d.w, d.b, args, y, sharing);
+  cuda::conv_hopper(d.x.front(), d.w, d.b, args, y);
 
   const std::int64_t depth = s.taps() * s.channels;
   const Tensor w = Tensor::empty({depth, s.outputs}, DType::bf16, DeviceKind::cuda);
@@ -219,7 +218,7 @@ bool is_right(Data& d, PatchSharing sharing) {
 }
 
 /// TFLOP/s of the median of 20 runs.
-double speed(Data& d, const Tensor& residual, PatchSharing sharing) {
+double speed(Data& d, const Tensor& residual) {
   constexpr std::size_t warm_up = 3;
   constexpr std::size_t runs = 20;
   ConvArgs args = d.args;
@@ -232,7 +231,7 @@ double speed(Data& d, const Tensor& residual, PatchSharing sharing) {
   for (std::size_t i = 0; i < warm_up + runs; ++i) {
     const std::size_t copy = i % d.x.size();
     check(cudaEventRecord(begin, cuda_stream()), "cudaEventRecord");
-    cuda::conv_hopper(d.x[copy], d.w, d.b, args, d.y[copy], sharing);
+    cuda::conv_hopper(d.x[copy], d.w, d.b, args, d.y[copy]);
     check(cudaEventRecord(end, cuda_stream()), "cudaEventRecord");
     check(cudaEventSynchronize(end), "cudaEventSynchronize");
     float milliseconds = 0;
@@ -250,21 +249,15 @@ std::string name(const Case& c) {
                      c.height, c.width);
 }
 
-/// Both ways to share patches.
 bool check_case(const Case& c, Data& d) {
   if (!cuda::conv_hopper_fits(d.x.front(), {c.outputs, c.channels, c.kt, c.k, c.k}, d.args,
                               d.y.front())) {
     fmt::print("{}: refused\n", name(c));
     return false;
   }
-  bool right = true;
-  for (const PatchSharing sharing : {PatchSharing::column, PatchSharing::kernel}) {
-    if (is_right(d, sharing)) continue;
-    fmt::print("  in {}, patches shared by a {}\n", name(c),
-               sharing == PatchSharing::kernel ? "kernel" : "column");
-    right = false;
-  }
-  return right;
+  if (is_right(d)) return true;
+  fmt::print("  in {}\n", name(c));
+  return false;
 }
 
 int run() {
@@ -274,14 +267,12 @@ int run() {
     right = check_case(c, d) && right;
   }
   fmt::print("{} small cases: {}\n\n", std::size(checked), right ? "right" : "WRONG");
-  fmt::print("{:36} {:>9} {:>9} {:>9} {:>7}   TFLOP/s\n", "convolution", "kernel", "+residual",
-             "column", "cuDNN");
+  fmt::print("{:36} {:>9} {:>9} {:>7}   TFLOP/s\n", "convolution", "bias", "+residual", "cuDNN");
   for (const Case& c : timed) {
     Data d = make(c);
     right = check_case(c, d) && right;
-    fmt::print("{:36} {:9.0f} {:9.0f} {:9.0f} {:7.0f}\n", name(c),
-               speed(d, {}, PatchSharing::kernel), speed(d, d.residual, PatchSharing::kernel),
-               speed(d, {}, PatchSharing::column), c.cudnn);
+    fmt::print("{:36} {:9.0f} {:9.0f} {:7.0f}\n", name(c), speed(d, {}), speed(d, d.residual),
+               c.cudnn);
   }
   return right ? 0 : 1;
 }

@@ -16,7 +16,7 @@ struct Arguments {
   std::string model = "wan2.1-1.3b";
   std::vector<std::string> stages{"forward", "text", "decode"};
   ClipSize clip{0, 0, 0};  // 0: the model's own
-  std::int64_t tokens = 512;
+  std::int64_t tokens = 512, prompt_tokens = 128;
   std::int64_t chunk = 1;
   std::vector<std::string> precisions{"bf16"};
   std::string device = "cuda";
@@ -39,6 +39,9 @@ void describe(CLI::App& app, Arguments& a) {
   app.add_option("--frames", a.clip.frames, "frames of the clip");
   app.add_option("--tokens", a.tokens, "tokens of the prompt (text stage)")
       ->check(CLI::Range(1, 4096));
+  app.add_option("--prompt-tokens", a.prompt_tokens,
+                 "tokens of the prompt (forward stage); 512 leaves no pad rows to merge")
+      ->check(CLI::Range(1, 512));
   app.add_option("--chunk", a.chunk, "latent frames that are decoded at a time")
       ->check(CLI::Range(1, 1000));
   app.add_option("--precision", a.precisions, "one or more; the CPU has f32 only")
@@ -75,7 +78,7 @@ std::unique_ptr<Ops> make_ops(const Arguments& a, Precision precision) {
 
 Workload make_workload(Ops& ops, const std::string& stage, const ModelSizes& model,
                        const Arguments& a) {
-  if (stage == "forward") return make_forward(ops, model, a.clip);
+  if (stage == "forward") return make_forward(ops, model, a.clip, a.prompt_tokens);
   if (stage == "text") return make_text(ops, model, a.tokens);
   return make_decode(ops, model, a.clip, a.chunk);
 }

@@ -15,7 +15,8 @@ Box box_of(const Shape& latents) { return whole(latents[1], latents[2], latents[
 
 }  // namespace
 
-Workload make_forward(Ops& ops, const ModelSizes& model, const ClipSize& clip) {
+Workload make_forward(Ops& ops, const ModelSizes& model, const ClipSize& clip,
+                      std::int64_t prompt_tokens) {
   struct Forward {
     WanTransformer wan;
     Tensor z;  // [C, T, H, W]
@@ -27,9 +28,8 @@ Workload make_forward(Ops& ops, const ModelSizes& model, const ClipSize& clip) {
   const std::int64_t tokens = tokens_of(box);
   WeightSource weights = WeightSource::random("transformer", ops);
   WanTransformer wan(model.transformer, weights);
-  // As many rows as there can be: no pad rows that would be merged into one.
-  const Tensor embeds =
-      on_device(ops, random_values({text_length, model.transformer.text_dim}, 1), ops.activation());
+  const Tensor embeds = on_device(
+      ops, random_values({prompt_tokens, model.transformer.text_dim}, 1), ops.activation());
   TextContext text = wan.prepare_text(ops, embeds, text_length);
   RopeTable rope = wan.rope(shape[1], shape[2], shape[3], {0, tokens}, ops.device());
   const auto state = std::make_shared<Forward>(
@@ -42,8 +42,10 @@ Workload make_forward(Ops& ops, const ModelSizes& model, const ClipSize& clip) {
   };
   require_finite(forward(), "the velocity");
   // Keys and values of the prompt are made once per prompt, not in a forward.
-  const ForwardFlops flops = transformer_flops(cost_size(model.transformer), tokens, text_length);
-  return {"forward", fmt::format("{}, {} tokens", clip_text(clip), tokens),
+  const std::int64_t keys = state->text.keys.front().dim(0);  // the pad rows are one of them
+  const ForwardFlops flops = transformer_flops(cost_size(model.transformer), tokens, keys);
+  return {"forward",
+          fmt::format("{}, {} tokens, prompt {}", clip_text(clip), tokens, prompt_tokens),
           flops.total() - flops.cross_text, [forward] { forward(); }};
 }
 

@@ -18,8 +18,9 @@ struct Workload {
 };
 
 /// One forward of the transformer, half of a step with guidance: the prompt's keys and values
-/// exist.
-Workload make_forward(Ops& ops, const ModelSizes& model, const ClipSize& clip);
+/// exist, with all pad rows up to 512 as one key (spec 4.2).
+Workload make_forward(Ops& ops, const ModelSizes& model, const ClipSize& clip,
+                      std::int64_t prompt_tokens);
 /// The text encoder over a prompt of `tokens` tokens.
 Workload make_text(Ops& ops, const ModelSizes& model, std::int64_t tokens);
 /// Latents to 8-bit frames on the host, chunk by chunk as a render delivers them; chunks after the

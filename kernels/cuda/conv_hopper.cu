@@ -67,7 +67,7 @@ void choose_tile(Plan& p) {
   for (const Place& shape : shapes) {
     p.tile = shape;
     p.patch_h = shape.h * set_side + p.kh - 1;
-    p.patch_w = shape.w * set_side + p.tap_columns - 1;
+    p.patch_w = shape.w * set_side;
     p.tiles_t = up(p.frames, shape.t);
     p.tiles_h = up(p.rows, shape.h * set_side);
     p.tiles_w = up(p.cols, shape.w * set_side);
@@ -85,7 +85,7 @@ void choose_tile(Plan& p) {
 
 /// Shares shared memory out so that both rings reach about as many steps ahead.
 void choose_slots(Plan& p, int patch_bytes, int weight_bytes) {
-  const int taps = p.kh * p.tap_columns;
+  const int taps = p.kh;
   int furthest = 0;
   for (int patches = 2; patches <= hopper_conv::most_slots; ++patches) {
     const int weights =
@@ -135,7 +135,7 @@ void launch(Plan p, const Tensor& x, const Tensor& packed, const Tensor& b, cons
   const int patch_bytes = Slice<kChannels>::slot_bytes(p.patch_positions());
   const int weight_bytes = Slice<kChannels>::slot_bytes(kN);
   choose_slots(p, patch_bytes, weight_bytes);
-  const int taps = p.kh * p.tap_columns;
+  const int taps = p.kh;  // per patch
   const int steps = p.patches() * taps;
   // About 1500 cycles of one warpgroup's products, as long as it takes to write a tile. The rings
   // hold the steps between the two, and less than a tile beyond, so that the one ahead is never
@@ -185,7 +185,7 @@ bool conv_hopper_fits(const Tensor& x, const Shape& w, const ConvArgs& args, con
 }
 
 void conv_hopper(const Tensor& x, const Tensor& packed, const Tensor& b, const ConvArgs& args,
-                 const Tensor& y, PatchSharing sharing) {
+                 const Tensor& y) {
   WEFT_ASSERT(packed.dtype() == DType::bf16 && b.dtype() == DType::bf16 && is_aligned(b, 16) &&
                   is_aligned(packed, 16) && packed.dim(4) == x.dim(3),
               "conv: x {}, weights {}", x.shape().str(), packed.shape().str());
@@ -200,8 +200,6 @@ void conv_hopper(const Tensor& x, const Tensor& packed, const Tensor& b, const C
   p.pad_top = to_int(args.pad_top);
   p.pad_left = to_int(args.pad_left);
   p.channels = to_int(x.dim(3));
-  p.columns = sharing == PatchSharing::kernel ? 1 : p.kw;
-  p.tap_columns = p.kw / p.columns;
   const int slice = slice_of(p.channels);
   const int n = width_of(p.outputs, slice);
   const auto go = slice == 96 ? launch<96, 96>

@@ -1,14 +1,11 @@
 #pragma once
 // Convolutions of bf16 video on Hopper (sm_90): a matrix product of output positions by output
 // channels over (taps x channels), whose operands never exist in memory: patches of x are copied to
-// shared memory with the zeros around each frame, and every tap of the kernel reads the same patch.
+// shared memory with the zeros around each frame, and the taps of a kernel's column read one patch.
 
 #include "weft/ops/ops.h"
 
 namespace weft::cuda {
-
-/// Which taps of a frame's kernel read one copied patch: all kh x kw, or the kh of one column.
-enum class PatchSharing : std::uint8_t { kernel, column };
 
 /// Whether conv_hopper can compute this convolution: bf16 throughout, 3x3x3, 1x3x3 or 3x1x1 kernels
 /// of stride 1, input channels a multiple of 64 or 96, output channels close below a multiple of
@@ -18,6 +15,6 @@ bool conv_hopper_fits(const Tensor& x, const Shape& w, const ConvArgs& args, con
 /// Ops::conv with its weights as rows: x [T, H, W, C], packed [O, kt, kh, kw, C], b [O],
 /// y [T', H', W', O].
 void conv_hopper(const Tensor& x, const Tensor& packed, const Tensor& b, const ConvArgs& args,
-                 const Tensor& y, PatchSharing sharing = PatchSharing::column);
+                 const Tensor& y);
 
 }  // namespace weft::cuda
