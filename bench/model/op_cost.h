@@ -26,8 +26,11 @@ const char* activation_suffix(Activation act);
 /// ", bf16" when all are of one type, else ", f32/bf16" in the order given.
 std::string types_suffix(std::initializer_list<Tensor> tensors);
 
+/// Rows in e4m3 come with a float32 scale each.
 inline double bytes_of(const Tensor& t) {
-  return t.defined() ? static_cast<double>(t.bytes()) : 0.0;
+  if (!t.defined()) return 0.0;
+  const double scales = t.dtype() == DType::f8e4m3 ? 4.0 * static_cast<double>(t.dim(0)) : 0.0;
+  return static_cast<double>(t.bytes()) + scales;
 }
 inline double bytes_of(const TokenRows& r) { return bytes_of(r.rows); }
 /// A tensor that is read and written is given twice.

@@ -87,6 +87,9 @@ DeviceKind ProfiledOps::device() const { return ops_.device(); }
 DType ProfiledOps::activation() const { return ops_.activation(); }
 std::string ProfiledOps::describe() const { return ops_.describe(); }
 void ProfiledOps::synchronize() { ops_.synchronize(); }
+Tensor ProfiledOps::linear_input(std::int64_t rows, std::int64_t cols) const {
+  return ops_.linear_input(rows, cols);
+}
 
 void ProfiledOps::linear(const Tensor& x, const Tensor& w, const Tensor& b, Tensor y,
                          Activation act) {

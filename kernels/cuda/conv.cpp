@@ -14,6 +14,10 @@
 namespace weft::cuda {
 namespace {
 
+// Below this the gathered patches are small, and cuDNN's first plan takes longer to make than a whole
+// clip of them to multiply.
+constexpr std::int64_t few_channels = 64;
+
 enum class Way { few_outputs, hopper, cudnn, product };
 
 bool is_pointwise(const ConvShape& s, const ConvArgs& args) {
@@ -26,6 +30,7 @@ Way choose(const Tensor& x, const Tensor& w, const Tensor& b, const ConvShape& s
   if (x.dtype() != DType::bf16 || w.dtype() != DType::bf16) return Way::product;
   if (is_pointwise(s, args)) return Way::product;
   if (conv_few_outputs_fits(x, w, s, args)) return Way::few_outputs;
+  if (s.channels < few_channels) return Way::product;
   const bool plain_bias = b.dtype() == DType::bf16 && is_aligned(b, 16);
   if (plain_bias && conv_hopper_fits(x, w.shape(), args, y)) return Way::hopper;
   return Way::cudnn;  // which may refuse

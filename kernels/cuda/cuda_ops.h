@@ -32,6 +32,7 @@ class CudaOps final : public Ops {
   void linear_group(const Tensor& x, std::span<const Tensor> w, std::span<const Tensor> b,
                     std::span<const Tensor> y) override;
   // norm.cu, rms_norm.cu
+  [[nodiscard]] Tensor linear_input(std::int64_t rows, std::int64_t cols) const override;
   void layer_norm(const Tensor& x, const TokenRows& weight, const TokenRows& bias, float eps,
                   Tensor y) override;
   void residual_layer_norm(Tensor x, const Tensor& y, const TokenRows& gate,

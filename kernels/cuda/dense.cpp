@@ -35,9 +35,15 @@ bool for_library(const Tensor& x, const Tensor& w, const Tensor& y) {
 }
 
 bool for_fp8(const Tensor& x, const Tensor& w, const Tensor& y) {
-  return w.storage()->reducible && x.dim(0) > few_rows && x.dim(1) > 0 && quantizable(x) &&
-         quantizable(w) && y.dtype() == DType::bf16 && y.dim(1) % 16 == 0 &&
+  return w.storage()->reducible && x.dim(0) > few_rows && x.dim(1) > 0 &&
+         (x.dtype() == DType::f8e4m3 || quantizable(x)) && quantizable(w) &&
+         y.dtype() == DType::bf16 && y.dim(1) % 16 == 0 &&
          reinterpret_cast<std::uintptr_t>(y.raw()) % 16 == 0;
+}
+
+// x as its norm wrote it, or from its bfloat16.
+Quantized quantized_input(const Tensor& x) {
+  return x.dtype() == DType::f8e4m3 ? quantized_view(x) : quantize_rows(x);
 }
 
 // What Storage::prepared of a reducible weight points to: one entry per view used as a weight.
@@ -93,8 +99,11 @@ void CudaOps::linear(const Tensor& x, const Tensor& w, const Tensor& b, Tensor y
   check_shapes(x, w, b, y);
   if (y.numel() == 0) return;
   if (precision_ == Precision::fp8 && for_fp8(x, w, y)) {
-    return linear_fp8(*matmul_, quantize_rows(x), w, b, y, act);
+    return linear_fp8(*matmul_, quantized_input(x), w, b, y, act);
   }
+  WEFT_ASSERT(x.dtype() != DType::f8e4m3, "linear: e4m3 x {}, but w {} {}, y {} {} need bf16",
+              x.shape().str(), dtype_name(w.dtype()), w.shape().str(), dtype_name(y.dtype()),
+              y.shape().str());
   if (for_library(x, w, y) && matmul_->try_multiply(matrix(x), matrix(w), SecondFactor::transposed,
                                                     matrix(y), 1, 1, bias_of(b), act)) {
     return;
@@ -114,7 +123,7 @@ void CudaOps::linear_group(const Tensor& x, std::span<const Tensor> w, std::span
     library = library && y[i].numel() > 0 && for_library(x, w[i], y[i]);
   }
   if (fp8) {
-    const Quantized input = quantize_rows(x);  // once for all
+    const Quantized input = quantized_input(x);  // once for all
     for (std::size_t i = 0; i < w.size(); ++i) {
       linear_fp8(*matmul_, input, w[i], b.empty() ? Tensor{} : b[i], y[i], Activation::none);
     }

@@ -227,6 +227,10 @@ const std::string& device_problem() {
     int devices = 0;
     const cudaError_t status = cudaGetDeviceCount(&devices);
     static_cast<void>(cudaGetLastError());
+    if (status == cudaErrorInsufficientDriver) {
+      return fmt::format("no NVIDIA driver for CUDA {}.{} or newer is installed",
+                         CUDART_VERSION / 1000, CUDART_VERSION / 10 % 100);
+    }
     if (status != cudaSuccess) return fmt::format("no CUDA device: {}", cudaGetErrorString(status));
     if (devices == 0) return "no CUDA device: none is visible (CUDA_VISIBLE_DEVICES?)";
     for (int i = 0; i < devices; ++i) {

@@ -1,10 +1,7 @@
 #include "matmul.h"
 
-#include <cstdlib>
-#include <limits>
 #include <map>
 #include <optional>
-#include <string_view>
 
 #include "check.h"
 #include "epilogue.h"
@@ -15,16 +12,7 @@ namespace weft::cuda {
 namespace {
 
 constexpr std::int64_t workspace_bytes = std::int64_t{64} << 20;
-// A product this large runs for tens of microseconds and more: worth finding its best algorithm.
-constexpr double large_flops = 20e9;
-constexpr int proposals_when_large = 8;
-constexpr int proposals_otherwise = 4;  // the first that the library then also runs
-constexpr int timed_runs = 3;
-
-bool tuning_wanted() {
-  const char* value = std::getenv("WEFT_TUNE");
-  return value == nullptr || std::string_view(value) != "0";
-}
+constexpr int proposals = 4;  // the first that the library then also runs
 
 // The ways to share a product between the library's call and a pass after it, best first.
 std::vector<Fused> ways(const Product& p) {
@@ -61,32 +49,6 @@ bool rounded_twice(const Product& p) {
          !remaining(p, ways(p).front()).empty();
 }
 
-// Milliseconds between two points of the stream.
-class Stopwatch {
- public:
-  Stopwatch() : begin_(make()), end_(make()) {}
-  void start() { record(begin_); }
-  float stop() {
-    record(end_);
-    check(cudaEventSynchronize(end_.get()), "waiting for a timed matmul");
-    float ms = 0;
-    check(cudaEventElapsedTime(&ms, begin_.get(), end_.get()), "cudaEventElapsedTime");
-    return ms;
-  }
-
- private:
-  using Event = LtHandle<cudaEvent_t, cudaEventDestroy>;
-  static Event make() {
-    cudaEvent_t made = nullptr;
-    check(cudaEventCreate(&made), "cudaEventCreate");
-    return Event(made);
-  }
-  static void record(const Event& event) {
-    check(cudaEventRecord(event.get(), cuda_stream()), "cudaEventRecord");
-  }
-  Event begin_, end_;
-};
-
 }  // namespace
 
 struct Matmul::Impl {
@@ -98,7 +60,6 @@ struct Matmul::Impl {
 
   LtHandle<cublasLtHandle_t, cublasLtDestroy> library;
   Tensor workspace = Tensor::empty({workspace_bytes}, DType::u8, DeviceKind::cuda);
-  bool tune = tuning_wanted();
   std::map<Product::Key, std::optional<Plan>> plans;  // nullopt: the library cannot
 
   Impl() {
@@ -134,35 +95,18 @@ struct Matmul::Impl {
     return true;
   }
 
-  // Tries proposals on the operands themselves: each run writes the product's result to c.
+  // The library's heuristic decides, not a clock: every rank of a job must choose alike, or their
+  // last bits differ. (Timing its first 24 proposals gained nothing on an H200.)
   std::optional<Plan> choose(const Product& product) {
-    const bool timed = tune && product.flops() > large_flops;
-    const int count = timed ? proposals_when_large : proposals_otherwise;
     for (const Fused& fused : ways(product)) {
       const LtCall call(product, fused);
-      std::optional<Plan> best;
-      float best_ms = std::numeric_limits<float>::infinity();
-      for (const auto& algo : call.proposals(library.get(), workspace.bytes(), count)) {
-        if (call.run(library.get(), algo, workspace) != CUBLAS_STATUS_SUCCESS) continue;
-        if (!timed) return Plan{fused, algo};
-        const float ms = time(call, algo);
-        if (ms < best_ms) {
-          best = Plan{fused, algo};
-          best_ms = ms;
+      for (const auto& algo : call.proposals(library.get(), workspace.bytes(), proposals)) {
+        if (call.run(library.get(), algo, workspace) == CUBLAS_STATUS_SUCCESS) {
+          return Plan{fused, algo};
         }
       }
-      if (best.has_value()) return best;
     }
     return std::nullopt;
-  }
-
-  float time(const LtCall& call, const cublasLtMatmulAlgo_t& algo) {
-    Stopwatch watch;
-    watch.start();
-    for (int i = 0; i < timed_runs; ++i) {
-      check(call.run(library.get(), algo, workspace), "cublasLtMatmul");
-    }
-    return watch.stop();
   }
 };
 

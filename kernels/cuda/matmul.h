@@ -1,11 +1,7 @@
 #pragma once
-// Matrix products by cuBLASLt: the algorithm of each shape is chosen once (by the library's
-// heuristic, or by timing its first proposals when the product is large) and kept.
-//
-// One algorithm gives the same bits every time; two may differ in the last one. Timing may choose
-// differently on the next run or on another GPU of the job, the heuristic does not (the same model
-// of GPU and library given): the environment variable WEFT_TUNE=0 leaves every choice to it, for
-// results that repeat exactly.
+// Matrix products by cuBLASLt: the algorithm of each shape is what the library's heuristic proposes
+// first, asked once and kept. The same GPU model and library give the same choice, and so the same
+// bits, on every rank and every run.
 
 #include <memory>
 

@@ -2,52 +2,115 @@
 // Other widths than the models', tensors that are not aligned and odd mixtures of types take plain
 // kernels, an element at a time.
 #include "cuda_ops.h"
+#include "few_rows.h"
+#include "quantize.cuh"
+#include "quantize.h"
 #include "team_rows.cuh"
 
 namespace weft::cuda {
 namespace {
 
-/// y = LN(row) weight + bias; `shared` [2, width] holds weight and bias.
+/// LN(row) weight + bias; `shared` [2, width] holds weight and bias.
+template <class X, int width>
+class Normalised {
+ public:
+  using Row = TeamRow<X, width>;
+  using Warps = typename Row::Warps;
+  static constexpr int pack = Row::pack;
+  __device__ Normalised(const Row& row, Warps& team, const float* shared, float eps)
+      : row_(row), shared_(shared) {
+    mean_ = row.sum_of(team, [](float v) { return v; }) * (1.F / width);
+    const float variance = row.sum_of(team, [mean = mean_](float v) {
+      return (v - mean) * (v - mean);
+    }) * (1.F / width);
+    inverse_ = rsqrtf(variance + eps);
+  }
+  /// Pack k of the lane.
+  __device__ void get(int k, float (&to)[pack]) const {
+    float w[pack], b[pack];
+    load_shared<pack, width>(shared_, Row::column(k), w);
+    load_shared<pack, width>(shared_ + width, Row::column(k), b);
+#pragma unroll
+    for (int i = 0; i < pack; ++i) {
+      to[i] = (to_float(row_.packs[k].x[i]) - mean_) * inverse_ * w[i] + b[i];
+    }
+  }
+
+ private:
+  const Row& row_;
+  const float* shared_;
+  float mean_, inverse_;
+};
+
+/// Rows in e4m3 with their scales, or from one of them on.
+struct E4m3Rows {
+  std::uint8_t* values;
+  float* scale;
+};
+
+template <int width, class Y>
+__device__ Y* row_at(Y* y, std::int64_t token) {
+  return y + token * width;
+}
+template <int width>
+__device__ E4m3Rows row_at(const E4m3Rows& y, std::int64_t token) {
+  return {y.values + token * width, y.scale + token};
+}
+
 template <class X, int width, class Y>
 __device__ void write_layer_norm(const TeamRow<X, width>& row,
                                  typename TeamRow<X, width>::Warps& team, const float* shared,
                                  float eps, Y* y) {
-  constexpr int pack = pack_size<X>;
-  const float mean = row.sum_of(team, [](float v) { return v; }) * (1.F / width);
-  const float variance =
-      row.sum_of(team, [mean](float v) { return (v - mean) * (v - mean); }) * (1.F / width);
-  const float inverse = rsqrtf(variance + eps);
+  const Normalised<X, width> norm(row, team, shared, eps);
 #pragma unroll
   for (int k = 0; k < row.count; ++k) {
-    const int column = row.column(k);
-    float w[pack], b[pack], to[pack];
-    load_shared<pack, width>(shared, column, w);
-    load_shared<pack, width>(shared + width, column, b);
-#pragma unroll
-    for (int i = 0; i < pack; ++i) {
-      to[i] = (to_float(row.packs[k].x[i]) - mean) * inverse * w[i] + b[i];
-    }
-    store(y + column, to);
+    float to[pack_size<X>];
+    norm.get(k, to);
+    store(y + row.column(k), to);
   }
 }
 
-template <int width, class X, class Y>
+/// Rounded to bfloat16 first: the same bits as by way of a bfloat16 tensor.
+template <class X, int width>
+__device__ void write_layer_norm(const TeamRow<X, width>& row,
+                                 typename TeamRow<X, width>::Warps& team, const float* shared,
+                                 float eps, const E4m3Rows& y) {
+  constexpr int pack = pack_size<X>, count = TeamRow<X, width>::count;
+  const Normalised<X, width> norm(row, team, shared, eps);
+  Pack<bf16, pack> rounded[count];
+  float most = 0;
+#pragma unroll
+  for (int k = 0; k < count; ++k) {
+    float to[pack];
+    norm.get(k, to);
+    rounded[k] = rounded_pack(to);
+    most = largest(rounded[k], most);
+  }
+  most = team.max(most);
+  const float factor = row_factor(most);
+#pragma unroll
+  for (int k = 0; k < count; ++k) store_e4m3(y.values + row.column(k), rounded[k], factor);
+  if (team.lane() == 0) *y.scale = row_scale(most);
+}
+
+/// `To`: Y* for rows of Y, or E4m3Rows.
+template <int width, class X, class To>
 __global__ void __launch_bounds__(block_threads, 2)
     layer_norm_rows(const X* x, std::int64_t tokens, TokenParameter weight, TokenParameter bias,
-                    float eps, Y* y) {
+                    float eps, To y) {
   float* shared = reinterpret_cast<float*>(dynamic_shared);
   for_tokens<X, width>({weight, bias}, tokens, shared, [=](std::int64_t token, auto& team) {
     TeamRow<X, width> row;
     row.read(x + token * width);
-    write_layer_norm(row, team, shared, eps, y + token * width);
+    write_layer_norm(row, team, shared, eps, row_at<width>(y, token));
   });
 }
 
-/// x += y gate; h = LN(x) weight + bias, with x as it was rounded. y and h are of one type.
-template <int width, class X, class Y>
+/// x += y gate; h = LN(x) weight + bias, with x as it was rounded. `To`: Y* or E4m3Rows.
+template <int width, class X, class Y, class To>
 __global__ void __launch_bounds__(block_threads, 2)
     residual_layer_norm_rows(X* x, const Y* y, std::int64_t tokens, TokenParameter weight,
-                             TokenParameter bias, TokenParameter gate, float eps, Y* h) {
+                             TokenParameter bias, TokenParameter gate, float eps, To h) {
   constexpr int pack = pack_size<X>;
   float* shared = reinterpret_cast<float*>(dynamic_shared);
   const bool gated = gate.last != nullptr;
@@ -70,7 +133,7 @@ __global__ void __launch_bounds__(block_threads, 2)
       }
     }
     row.write(x + token * width);
-    write_layer_norm(row, team, shared, eps, h + token * width);
+    write_layer_norm(row, team, shared, eps, row_at<width>(h, token));
   });
 }
 
@@ -126,14 +189,60 @@ __global__ void __launch_bounds__(block_threads)
   }
 }
 
+struct NormParameters {
+  TokenParameter weight, bias, gate;
+  float eps;
+};
+
+/// False at other widths than the models'.
+template <class X, class To>
+bool run_layer_norm(const X* x, const Rows& rows, const NormParameters& p, To y) {
+  return at_model_width(rows.width, [&](auto width) {
+    launch_resident<layer_norm_rows<width, X, To>>(
+        "layer_norm", rows.count, block_warps / team_warps<X, width>, shared_bytes(2, width), x,
+        rows.count, p.weight, p.bias, p.eps, y);
+  });
+}
+
+template <class X, class Y, class To>
+bool run_residual_layer_norm(X* x, const Y* y, const Rows& rows, const NormParameters& p, To h) {
+  return at_model_width(rows.width, [&](auto width) {
+    launch_resident<residual_layer_norm_rows<width, X, Y, To>>(
+        "residual_layer_norm", rows.count, block_warps / team_warps<X, width>,
+        shared_bytes(3, width), x, y, rows.count, p.weight, p.bias, p.gate, p.eps, h);
+  });
+}
+
+E4m3Rows e4m3_rows(const Tensor& y) {
+  const Quantized q = quantized_view(y);
+  return {reinterpret_cast<std::uint8_t*>(q.values.raw()), elements<float>(q.scale)};
+}
+
 }  // namespace
+
+// In e4m3 where the norms have a kernel for it and linear() multiplies in it.
+Tensor CudaOps::linear_input(std::int64_t rows, std::int64_t cols) const {
+  const bool model_width = at_model_width(static_cast<int>(cols), [](auto) {});
+  if (precision_ == Precision::fp8 && rows > few_rows && model_width) {
+    return quantized_rows(rows, cols);
+  }
+  return Ops::linear_input(rows, cols);
+}
 
 void CudaOps::layer_norm(const Tensor& x, const TokenRows& weight, const TokenRows& bias, float eps,
                          Tensor y) {
   const Rows rows = rows_of(x, y, "layer_norm");
-  const TokenParameter w = token_parameter(weight, rows, "layer_norm");
-  const TokenParameter b = token_parameter(bias, rows, "layer_norm");
+  const NormParameters p{token_parameter(weight, rows, "layer_norm"),
+                         token_parameter(bias, rows, "layer_norm"),
+                         {},
+                         eps};
   if (rows.count == 0) return;
+  if (y.dtype() == DType::f8e4m3) {
+    const bool done =
+        aligned(x, pack_size<bf16>) && run_layer_norm(elements<bf16>(x), rows, p, e4m3_rows(y));
+    WEFT_ASSERT(done, "layer_norm: no kernel for {} in e4m3", x.shape().str());
+    return;
+  }
   by_types(x, y, [&](auto of_x, auto of_y) {
     using X = decltype(of_x);
     using Y = decltype(of_y);
@@ -141,16 +250,12 @@ void CudaOps::layer_norm(const Tensor& x, const TokenRows& weight, const TokenRo
     Y* to = elements<Y>(y);
     if constexpr (sizeof(X) >= sizeof(Y)) {
       if (aligned(x, pack_size<X>) && aligned(y, pack_size<X>) &&
-          at_model_width(rows.width, [&](auto width) {
-            launch_resident<layer_norm_rows<width, X, Y>>(
-                "layer_norm", rows.count, block_warps / team_warps<X, width>,
-                shared_bytes(2, width), from, rows.count, w, b, eps, to);
-          })) {
+          run_layer_norm(from, rows, p, to)) {
         return;
       }
     }
-    launch_per_row("layer_norm, plain", layer_norm_plain<X, Y>, rows.count, from, rows, w, b, eps,
-                   to);
+    launch_per_row("layer_norm, plain", layer_norm_plain<X, Y>, rows.count, from, rows, p.weight,
+                   p.bias, eps, to);
   });
 }
 
@@ -159,23 +264,26 @@ void CudaOps::residual_layer_norm(Tensor x, const Tensor& y, const TokenRows& ga
                                   Tensor h) {
   const Rows rows = rows_of(x, y, "residual_layer_norm");
   rows_of(x, h, "residual_layer_norm");
-  const TokenParameter w = token_parameter(weight, rows, "residual_layer_norm");
-  const TokenParameter b = token_parameter(bias, rows, "residual_layer_norm");
-  TokenParameter g;
-  if (gate.rows.defined()) g = token_parameter(gate, rows, "residual_layer_norm");
+  NormParameters p{token_parameter(weight, rows, "residual_layer_norm"),
+                   token_parameter(bias, rows, "residual_layer_norm"),
+                   {},
+                   eps};
+  if (gate.rows.defined()) p.gate = token_parameter(gate, rows, "residual_layer_norm");
   if (rows.count == 0) return;
   bool done = false;
   by_types(x, y, [&](auto of_x, auto of_y) {
     using X = decltype(of_x);
     using Y = decltype(of_y);
     if constexpr (sizeof(X) >= sizeof(Y)) {
-      done = h.dtype() == y.dtype() && aligned(x, pack_size<X>) && aligned(y, pack_size<X>) &&
-             aligned(h, pack_size<X>) && at_model_width(rows.width, [&](auto width) {
-               launch_resident<residual_layer_norm_rows<width, X, Y>>(
-                   "residual_layer_norm", rows.count, block_warps / team_warps<X, width>,
-                   shared_bytes(3, width), elements<X>(x), elements<Y>(y), rows.count, w, b, g, eps,
-                   elements<Y>(h));
-             });
+      if (!aligned(x, pack_size<X>) || !aligned(y, pack_size<X>)) return;
+      if (h.dtype() == y.dtype() && aligned(h, pack_size<X>)) {
+        done = run_residual_layer_norm(elements<X>(x), elements<Y>(y), rows, p, elements<Y>(h));
+      }
+    }
+    if constexpr (sizeof(X) == sizeof(bf16) && sizeof(Y) == sizeof(bf16)) {
+      if (h.dtype() == DType::f8e4m3) {
+        done = run_residual_layer_norm(elements<X>(x), elements<Y>(y), rows, p, e4m3_rows(h));
+      }
     }
   });
   if (!done) Ops::residual_layer_norm(x, y, gate, weight, bias, eps, h);

@@ -1,9 +1,7 @@
-#include <cuda_fp8.h>
-
 #include "check.h"
+#include "quantize.cuh"
 #include "quantize.h"
 #include "stream.h"
-#include "vectors.cuh"
 
 namespace weft::cuda {
 namespace {
@@ -12,9 +10,6 @@ constexpr int threads = 256;
 constexpr int pack = 8;  // elements per access
 constexpr int most_packs = 8;
 constexpr std::int64_t widest = most_packs * threads * pack;
-constexpr float largest_e4m3 = 448;
-// A row below this is zeros to any product; dividing by its largest element would overflow.
-constexpr float smallest_row = 1e-30F;
 
 __device__ float block_max(float x) {
   __shared__ float parts[threads / 32];
@@ -28,7 +23,7 @@ __device__ float block_max(float x) {
 }
 
 // A block per row, which it reads once: P packs per thread stay in registers between finding the
-// largest element and dividing by it. An infinite element makes the row NaN, a NaN stays one.
+// largest element and dividing by it.
 template <int P>
 __global__ void __launch_bounds__(threads)
     quantize_kernel(const bf16* x, int cols, std::uint8_t* values, float* scale) {
@@ -43,25 +38,16 @@ __global__ void __launch_bounds__(threads)
     const int k = (p * threads + static_cast<int>(threadIdx.x)) * pack;
     if (k >= cols) continue;
     held[p] = *reinterpret_cast<const Pack<bf16, pack>*>(x + k);
-#pragma unroll
-    for (int i = 0; i < pack; ++i) most = fmaxf(most, fabsf(to_float(held[p].x[i])));
+    most = largest(held[p], most);
   }
   most = block_max(most);
-  const float inverse = most < smallest_row ? 0.F : largest_e4m3 / most;
-  if (threadIdx.x == 0) scale[row] = most / largest_e4m3;
+  const float factor = row_factor(most);
+  if (threadIdx.x == 0) scale[row] = row_scale(most);
 
 #pragma unroll
   for (int p = 0; p < P; ++p) {
     const int k = (p * threads + static_cast<int>(threadIdx.x)) * pack;
-    if (k >= cols) continue;
-    Pack<__nv_fp8x2_storage_t, pack / 2> bytes;
-#pragma unroll
-    for (int i = 0; i < pack / 2; ++i) {
-      const float2 two{to_float(held[p].x[2 * i]) * inverse,
-                       to_float(held[p].x[2 * i + 1]) * inverse};
-      bytes.x[i] = __nv_cvt_float2_to_fp8x2(two, __NV_SATFINITE, __NV_E4M3);
-    }
-    *reinterpret_cast<Pack<__nv_fp8x2_storage_t, pack / 2>*>(values + k) = bytes;
+    if (k < cols) store_e4m3(values + k, held[p], factor);
   }
 }
 
@@ -69,12 +55,37 @@ template <int P>
 void launch(const Tensor& x, const Quantized& to) {
   const auto rows = static_cast<unsigned>(x.dim(0));
   quantize_kernel<P><<<rows, threads, 0, cuda_stream()>>>(
-      elements<bf16>(x), static_cast<int>(x.dim(1)), to.values.data<std::uint8_t>(),
-      elements<float>(to.scale));
+      elements<bf16>(x), static_cast<int>(x.dim(1)),
+      reinterpret_cast<std::uint8_t*>(to.values.raw()), elements<float>(to.scale));
   check_launch("quantize_kernel");
 }
 
+// Where the scales of a tensor of e4m3 rows begin.
+std::int64_t scale_offset(std::int64_t rows, std::int64_t cols) {
+  return (rows * cols + 15) / 16 * 16;
+}
+
 }  // namespace
+
+Tensor quantized_rows(std::int64_t rows, std::int64_t cols) {
+  WEFT_ASSERT(cols % 16 == 0 && cols <= widest, "e4m3 rows of {}", cols);
+  const std::int64_t bytes =
+      scale_offset(rows, cols) + rows * static_cast<std::int64_t>(sizeof(float));
+  return Tensor::empty({bytes}, DType::f8e4m3, DeviceKind::cuda)
+      .slice(0, rows * cols)
+      .reshape({rows, cols});
+}
+
+Quantized quantized_view(const Tensor& x) {
+  const std::int64_t rows = x.dim(0);
+  const std::int64_t scales = scale_offset(rows, x.dim(1));
+  const auto bytes =
+      static_cast<std::size_t>(scales) + static_cast<std::size_t>(rows) * sizeof(float);
+  WEFT_ASSERT(x.dtype() == DType::f8e4m3 && x.shape().rank() == 2 &&
+                  x.raw() == x.storage()->data() && x.storage()->bytes() == bytes,
+              "{} {} is no whole tensor of e4m3 rows", dtype_name(x.dtype()), x.shape().str());
+  return {x, Tensor::view(x.raw() + scales, {rows}, DType::f32, DeviceKind::cuda, x.storage())};
+}
 
 bool quantizable(const Tensor& x) {
   return x.dtype() == DType::bf16 && x.dim(1) % 16 == 0 && x.dim(1) <= widest &&
@@ -84,8 +95,7 @@ bool quantizable(const Tensor& x) {
 Quantized quantize_rows(const Tensor& x) {
   WEFT_ASSERT(quantizable(x) && x.numel() > 0, "quantize_rows of {} {}", dtype_name(x.dtype()),
               x.shape().str());
-  const Quantized to{Tensor::empty(x.shape(), DType::u8, DeviceKind::cuda),
-                     Tensor::empty({x.dim(0)}, DType::f32, DeviceKind::cuda)};
+  const Quantized to = quantized_view(quantized_rows(x.dim(0), x.dim(1)));
   const std::int64_t packs = (x.dim(1) + threads * pack - 1) / (threads * pack);
   if (packs <= 1) {
     launch<1>(x, to);

@@ -9,9 +9,15 @@ namespace weft::cuda {
 
 /// x[i, k] is about scale[i] * values[i, k].
 struct Quantized {
-  Tensor values;  // [M, K] u8: e4m3 bytes
+  Tensor values;  // [M, K] f8e4m3
   Tensor scale;   // [M] float32: max |x[i, :]| / 448, the largest e4m3 number; 0 for a row of zeros
 };
+
+/// One tensor for both, f8e4m3 [rows, cols]: its storage holds the elements and, from the next
+/// multiple of 16 bytes on, the scales. cols as in quantizable().
+Tensor quantized_rows(std::int64_t rows, std::int64_t cols);
+/// Its two parts, which share its storage. `x` is the whole tensor, not a slice.
+Quantized quantized_view(const Tensor& x);
 
 /// Whether quantize_rows takes x: bfloat16 [M, K], K a multiple of 16 and at most 16384, aligned.
 bool quantizable(const Tensor& x);

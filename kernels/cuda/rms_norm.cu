@@ -170,6 +170,14 @@ __global__ void __launch_bounds__(block_threads)
   }
 }
 
+/// The transformers' rows and, where nothing is rotated, the text encoder's (4096).
+template <bool rotate, class F>
+bool at_rms_norm_width(int width, F f) {
+  if (at_model_width(width, f)) return true;
+  if constexpr (!rotate) return at_width_of<4096>(width, f);
+  return false;
+}
+
 template <bool rotate>
 void run_rms_norm(const Tensor& x, const Tensor& w, float eps, const Rope& rope, const Tensor& y) {
   const Rows rows = rows_of(x, y, "rms_norm");
@@ -183,7 +191,7 @@ void run_rms_norm(const Tensor& x, const Tensor& w, float eps, const Rope& rope,
     Y* to = elements<Y>(y);
     if constexpr (sizeof(X) >= sizeof(Y)) {
       if (aligned(x, pack) && aligned(y, pack) && (!rotate || same_pairs_for_a_lane(rope, pack)) &&
-          at_model_width(rows.width, [&](auto width) {
+          at_rms_norm_width<rotate>(rows.width, [&](auto width) {
             launch_resident<rms_norm_rows<width, rotate, X, Y>>(
                 "rms_norm", rows.count, block_warps / team_warps<X, width>, shared_bytes(1, width),
                 from, rows.count, TokenParameter{weight, weight, 0}, eps, rope, to);

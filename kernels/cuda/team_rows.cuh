@@ -49,7 +49,17 @@ class Team {
   __device__ static int lane() { return static_cast<int>(threadIdx.x) % lanes; }
   /// Sum over the team, in every lane. All teams of a block need not be at the same call.
   __device__ float sum(float x) {
-    x = warp_sum(x);
+    return over_warps(warp_sum(x), [](float a, float b) { return a + b; });
+  }
+  /// The largest of values that are not negative.
+  __device__ float max(float x) {
+    return over_warps(warp_max(x), [](float a, float b) { return fmaxf(a, b); });
+  }
+
+ private:
+  /// combine(...(combine(0, x of the first warp), ...), x of the last).
+  template <class F>
+  __device__ float over_warps(float x, F combine) {
     if constexpr (warps > 1) {
       // Two buffers in turn: a warp that writes to one has met the others since they read it.
       float* partial = partial_[turn_];
@@ -59,12 +69,11 @@ class Team {
       asm volatile("bar.sync %0, %1;" ::"r"(1 + index()), "n"(lanes) : "memory");
       x = 0;
 #pragma unroll
-      for (int i = 0; i < warps; ++i) x += partial[index() * warps + i];
+      for (int i = 0; i < warps; ++i) x = combine(x, partial[index() * warps + i]);
     }
     return x;
   }
 
- private:
   float (&partial_)[2][block_warps];
   int turn_ = 0;
 };
@@ -135,22 +144,15 @@ struct TeamRow {
   }
 };
 
-/// Calls f(std::integral_constant<int, width>) and returns true at a width of the Wan models.
+/// Calls f(std::integral_constant<int, width>) and returns true where `width` is one of `widths`.
+template <int... widths, class F>
+bool at_width_of(int width, F f) {
+  return ((width == widths && (f(std::integral_constant<int, widths>{}), true)) || ...);
+}
+/// At a width of the Wan transformers.
 template <class F>
 bool at_model_width(int width, F f) {
-  switch (width) {
-    case 1536:
-      f(std::integral_constant<int, 1536>{});
-      return true;
-    case 3072:
-      f(std::integral_constant<int, 3072>{});
-      return true;
-    case 5120:
-      f(std::integral_constant<int, 5120>{});
-      return true;
-    default:
-      return false;
-  }
+  return at_width_of<1536, 3072, 5120>(width, f);
 }
 
 constexpr int shared_bytes(int parameters, int width) {

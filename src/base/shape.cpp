@@ -12,6 +12,7 @@ std::size_t dtype_size(DType dtype) {
     case DType::f16:
     case DType::bf16:
       return 2;
+    case DType::f8e4m3:
     case DType::u8:
       return 1;
   }
@@ -26,6 +27,8 @@ const char* dtype_name(DType dtype) {
       return "f16";
     case DType::bf16:
       return "bf16";
+    case DType::f8e4m3:
+      return "f8e4m3";
     case DType::i32:
       return "i32";
     case DType::u8:

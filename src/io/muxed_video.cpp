@@ -11,7 +11,7 @@ namespace {
 
 // x264 and the FFV1 slices divide the work by these numbers, and so does the result: they must not
 // come from the machine.
-constexpr int x264_threads = 4;
+constexpr int x264_threads = 8;
 constexpr int ffv1_slices = 4, smallest_sliced_side = 32;
 constexpr int longest_denominator = 1001000;  // exact for 24000/1001 and for 23.976
 

@@ -66,7 +66,7 @@ void check_scenes(const PreparedJob& made, Problems& problems) {
     if (seen.contains(s)) continue;
     problems.add(
         "storyboard: no window of frames has its middle in the scene from frame {} on: use shorter "
-        "windows (--window WxHxF), a longer clip of {} frames, or other frames",
+        "windows (--window WxHxF), a clip longer than these {} frames, or other frames",
         clip.scenes[s].frame, clip.frames);
   }
 }

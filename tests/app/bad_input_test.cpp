@@ -65,6 +65,9 @@ const std::vector<Case> cases{
     {"Sampler", change("--sampler", "unpic"), {"sampler", "unipc"}},
     {"WindowSyntax", change("--window", "64x64"), {"window"}},
     {"ImageForTextModel", change("--image", model + "/model_index.json"), {"image"}},
+    {"SceneThatNoWindowReaches",  // one window, whose middle is frame 2
+     change("--storyboard", "3: a moon"),
+     {"storyboard", "frame 3", "--window", "5 frames"}},
     {"Cuda", change("--device", "cuda"), {"cuda"}},
     {"AllAtOnce",
      {"--model", model,       "--prompt", "",         "--width",

@@ -42,6 +42,14 @@ TEST_F(Ranks, WindowsInSpaceAndTime) {
                   {2, 3, 4, 7});
 }
 
+TEST_F(Ranks, Storyboard) {  // windows of 5 frames from 0, 4, 8 and 12: middles 2, 6, 10 and 14
+  const Words one_scene =
+      with(small, {"--width", "64", "--frames", "17", "--window", "64x64x5", "--overlap", "0.5"});
+  const Words scenes = with(one_scene, {"--storyboard", "6: a moon | 11: the sea"});
+  expect_equal_on(scenes, {2, 3});
+  EXPECT_FALSE(render(scenes, 2) == render(one_scene, 2));  // the later prompts are drawn
+}
+
 TEST_F(Ranks, OneWindowAndShardedDecode) {
   expect_equal_on(with(small, {"--width", "96", "--frames", "21"}), {2, 3, 4, 7});
 }

@@ -58,6 +58,7 @@ TEST(DType, SizesAndNames) {
   for (const Case& c : std::vector<Case>{{DType::f32, 4, "f32"},
                                          {DType::f16, 2, "f16"},
                                          {DType::bf16, 2, "bf16"},
+                                         {DType::f8e4m3, 1, "f8e4m3"},
                                          {DType::i32, 4, "i32"},
                                          {DType::u8, 1, "u8"}}) {
     EXPECT_EQ(dtype_size(c.dtype), c.size) << c.name;

@@ -1,4 +1,4 @@
-// linear where the job's precision is fp8: on CUDA only.
+// linear where the job's precision is fp8, and the norms that write its input: on CUDA only.
 #include <array>
 
 #include "op_test.h"
@@ -165,6 +165,139 @@ TEST_F(DenseFp8Test, only_large_products_of_marked_weights_are_reduced) {
   EXPECT_LT(error(8, 64, 32, true), kernel_bf16) << "few rows";
   EXPECT_LT(error(40, 72, 32, true), kernel_bf16) << "depth 72 is no multiple of 16";
   EXPECT_LT(error(40, 64, 24, true), kernel_bf16) << "24 outputs are no multiple of 16";
+}
+
+// ---- rows that a norm writes in e4m3
+// -------------------------------------------------------------
+
+constexpr float eps = 1e-6F;
+constexpr std::int64_t model_widths[] = {1536, 3072, 5120};
+
+Tensor bf16_rows(std::int64_t rows, std::int64_t width) {
+  return Tensor::empty({rows, width}, DType::bf16, DeviceKind::cuda);
+}
+
+/// Picks every element, so that the product shows each of them.
+Tensor identity(std::int64_t width) {
+  const Tensor w = Tensor::zeros({width, width});
+  for (std::int64_t i = 0; i < width; ++i) w.data<float>()[i * width + i] = 1;
+  return w;
+}
+
+struct NormParameters {
+  TokenRows weight, bias, gate;
+};
+
+/// 0 kinds: one row of weight and bias, and no gate. Each parameter changes at a token of its own.
+NormParameters random_parameters(std::int64_t kinds, std::int64_t rows, std::int64_t width) {
+  const auto some = [&](unsigned seed, std::int64_t split) {
+    const std::int64_t n = std::max<std::int64_t>(kinds, 1);
+    return TokenRows{random_tensor({n, width}, seed), n == 1 ? 0 : split};
+  };
+  return {some(3, rows / 2), some(4, rows / 3), kinds == 0 ? TokenRows{} : some(5, rows / 4)};
+}
+
+/// Both ways to h w^T, where `norm` writes h: by way of bfloat16 rows, and of linear_input().
+void expect_same_products(const Backend& on, const Tensor& w, std::int64_t rows,
+                          const std::function<void(Tensor h)>& norm) {
+  const std::int64_t width = w.dim(1);
+  const auto product = [&](const Tensor& h) {
+    const Tensor y = bf16_rows(rows, w.dim(0));
+    norm(h);
+    on.ops.linear(h, w, {}, y);
+    return y.to(DeviceKind::cpu);
+  };
+  const Tensor h = on.ops.linear_input(rows, width);
+  EXPECT_EQ(h.dtype(), rows > 8 ? DType::f8e4m3 : DType::bf16);
+  const Tensor expected = product(bf16_rows(rows, width));
+  EXPECT_TRUE(same_bits(product(h), expected));
+  EXPECT_TRUE(std::isfinite(as_float(expected).data<float>()[rows * width - 1]));
+}
+
+TEST_F(DenseFp8Test, norms_write_e4m3_with_the_bits_of_quantised_bfloat16) {
+  const Backend backend = on();
+  for (const std::int64_t width : model_widths) {
+    const Tensor w = weight(identity(width));
+    for (const std::int64_t rows : {1, 7, 9, 300, 2501}) {
+      const Tensor x = random({rows, width}, 1), y = random({rows, width}, 2);
+      for (std::int64_t i = 0; i < x.numel(); ++i) {
+        // Rows of different sizes; outliers at the ends of some.
+        x.data<float>()[i] *= std::exp2f(static_cast<float>(i / width % 9 - 4));
+        const std::int64_t column = i % width;
+        if (i / width % 3 == 1 && (column == 0 || column == width - 1)) x.data<float>()[i] = 1000;
+      }
+      for (const std::int64_t kinds : {0, 1, 2}) {
+        SCOPED_TRACE(fmt::format("[{}, {}], {} kinds of parameters", rows, width, kinds));
+        const NormParameters p = random_parameters(kinds, rows, width);
+        const TokenRows scale = backend.in(p.weight), shift = backend.in(p.bias);
+        const TokenRows gate = backend.in(p.gate);
+        expect_same_products(backend, w, rows, [&](const Tensor& h) {
+          backend.ops.layer_norm(backend.act(x), scale, shift, eps, h);
+        });
+        std::vector<Tensor> sums;  // x as the two left it
+        expect_same_products(backend, w, rows, [&](const Tensor& h) {
+          const Tensor sum = backend.act(x);
+          backend.ops.residual_layer_norm(sum, backend.act(y), gate, scale, shift, eps, h);
+          sums.push_back(sum.to(DeviceKind::cpu));
+        });
+        ASSERT_EQ(sums.size(), 2U);
+        EXPECT_TRUE(same_bits(sums[0], sums[1]));
+      }
+    }
+  }
+}
+
+TEST_F(DenseFp8Test, norms_write_rows_of_zeros) {
+  constexpr std::int64_t rows = 40, split = 11;
+  const Backend backend = on();
+  for (const std::int64_t width : model_widths) {
+    NormParameters p = random_parameters(2, rows, width);
+    p.weight.split = p.bias.split = split;
+    for (const Tensor& t : {p.weight.rows, p.bias.rows}) fill_zero(t.slice(0, 1));
+    expect_same_products(backend, weight(identity(width)), rows, [&](const Tensor& h) {
+      backend.ops.layer_norm(backend.act(random({rows, width}, 1)), backend.in(p.weight),
+                             backend.in(p.bias), eps, h);
+    });
+  }
+}
+
+TEST_F(DenseFp8Test, a_group_reads_e4m3_rows) {
+  constexpr std::int64_t rows = 70, width = 1536, outputs = 64;
+  const Backend backend = on();
+  const Tensor stored = weight(random({3 * outputs, width}, 1));
+  const Tensor bias = backend.act(random({3 * outputs}, 2));
+  const auto products = [&](const Tensor& h) {
+    const Tensor y = bf16_rows(3 * rows, outputs);
+    const NormParameters p = random_parameters(1, rows, width);
+    backend.ops.layer_norm(backend.act(random({rows, width}, 3)), backend.in(p.weight),
+                           backend.in(p.bias), eps, h);
+    std::vector<Tensor> w, b, parts;
+    for (std::int64_t i = 0; i < 3; ++i) {
+      w.push_back(stored.slice(i * outputs, (i + 1) * outputs));
+      b.push_back(bias.slice(i * outputs, (i + 1) * outputs));
+      parts.push_back(y.slice(i * rows, (i + 1) * rows));
+    }
+    backend.ops.linear_group(h, w, b, parts);
+    return y.to(DeviceKind::cpu);
+  };
+  EXPECT_TRUE(
+      same_bits(products(backend.ops.linear_input(rows, width)), products(bf16_rows(rows, width))));
+}
+
+TEST_F(DenseFp8Test, e4m3_rows_only_where_they_can_be_used) {
+  const Backend backend = on();
+  for (const std::int64_t width : {16, 256, 1535, 4096}) {
+    EXPECT_EQ(backend.ops.linear_input(300, width).dtype(), DType::bf16) << width;
+  }
+  const Tensor h = backend.ops.linear_input(300, 1536);
+  ASSERT_EQ(h.dtype(), DType::f8e4m3);
+  const Tensor y = bf16_rows(300, 32);
+  EXPECT_THROW(backend.ops.linear(h, backend.act(random({32, 1536}, 1)), {}, y), Error)
+      << "a weight that is not reducible";
+  EXPECT_THROW(
+      backend.ops.linear(h.slice(0, 100), weight(random({32, 1536}, 1)), {}, y.slice(0, 100)),
+      Error)
+      << "a slice, whose scales are elsewhere";
 }
 
 }  // namespace

@@ -14,10 +14,10 @@ struct Size {
   std::int64_t rows, width;
 };
 // Odd and even widths, and those of the models, which CUDA treats apart.
-constexpr Size sizes[] = {{4, 1},    {1, 2},     {3, 6},     {5, 18},   {7, 34},  {33, 96},
-                          {33, 256}, {70, 1536}, {19, 3072}, {9, 5120}, {3, 5121}};
+constexpr Size sizes[] = {{4, 1},    {1, 2},     {3, 6},     {5, 18},    {7, 34},   {33, 96},
+                          {33, 256}, {70, 1536}, {19, 3072}, {37, 4096}, {9, 5120}, {3, 5121}};
 // So many rows that every warp of a GPU takes several.
-constexpr Size many_rows[] = {{4507, 1536}, {1301, 5120}};
+constexpr Size many_rows[] = {{4507, 1536}, {1301, 4096}, {1301, 5120}};
 // Where inputs and outputs start, in elements past an aligned address.
 struct Start {
   std::int64_t inputs, outputs;
@@ -40,6 +40,16 @@ Operation layer_norm(const Tensor& x, const TokenRows& weight, const TokenRows& 
   return [=](const Backend& on, Tensor y) {
     on.ops.layer_norm(on.act(x), on.in(weight), on.in(bias), eps, y);
   };
+}
+
+// In fp8 precision it may be otherwise: dense_fp8_test.cpp.
+TEST_P(NormTest, linear_input_is_an_activation) {
+  for (const auto& [rows, width] : sizes) {
+    const Tensor h = ops().linear_input(rows, width);
+    EXPECT_EQ(h.shape(), Shape({rows, width}));
+    EXPECT_EQ(h.dtype(), ops().activation());
+    EXPECT_EQ(h.device(), ops().device());
+  }
 }
 
 TEST_P(NormTest, layer_norm) {

@@ -84,6 +84,51 @@ INSTANTIATE_TEST_SUITE_P(
         WindowCase{{832, 480, 81}, {{832, 480, 81}}, 0.5, {21, 60, 104}, {0, 0, 0}},
         WindowCase{{832, 480, 81}, {{64, 480, 81}}, 0.0, {21, 60, 8}, {0, 0, 0}}));
 
+// ---- scenes ----------------------------------------------------------------------------------
+
+Clip with_scenes(const std::vector<std::int64_t>& frames) {
+  Clip clip;
+  for (const std::int64_t frame : frames) clip.scenes.push_back({frame, "a prompt"});
+  return clip;
+}
+
+TEST(SceneOf, IsTheSceneOfTheMiddleFrame) {
+  // Latent frames 0 ... 4 are frames 0 ... 16, 4 ... 8 are 13 ... 32: the middles are 8 and 24.
+  const Range first{0, 5}, second{4, 9};
+  EXPECT_EQ(scene_of(with_scenes({0}), first, 4), 0U);
+  EXPECT_EQ(scene_of(with_scenes({0, 8}), first, 4), 1U);  // from frame 8 on, frame 8 included
+  EXPECT_EQ(scene_of(with_scenes({0, 9}), first, 4), 0U);
+  EXPECT_EQ(scene_of(with_scenes({0, 9}), second, 4), 1U);
+  EXPECT_EQ(scene_of(with_scenes({0, 24}), second, 4), 1U);
+  EXPECT_EQ(scene_of(with_scenes({0, 25}), second, 4), 0U);
+}
+
+TEST(SceneOf, SkipsScenesThatEndBeforeTheMiddle) {
+  const Clip clip = with_scenes({0, 2, 4, 40});
+  EXPECT_EQ(scene_of(clip, {0, 5}, 4), 2U);
+  EXPECT_EQ(scene_of(clip, {4, 9}, 4), 2U);
+  EXPECT_EQ(scene_of(clip, {8, 13}, 4), 3U);  // its middle is frame 40
+}
+
+TEST(SceneOf, OfOneLatentFrame) {
+  EXPECT_EQ(scene_of(with_scenes({0, 1}), {0, 1}, 4), 0U);  // frame 0 alone
+  EXPECT_EQ(scene_of(with_scenes({0, 4}), {1, 2}, 4), 1U);  // frames 1 ... 4, of which the last
+}
+
+TEST(SceneOf, OverlappingWindowsOfAClipChangeOnce) {
+  const ModelFolder m = model_21();
+  Clip clip = sized({832, 480, 321}, m);
+  Problems problems;
+  set_window(clip, {}, 0.25, m, problems);
+  clip.scenes = {{0, "a moon"}, {161, "a sun"}};
+  std::vector<std::size_t> scenes;
+  for (const WindowPlan::Window& w : make_window_plan(clip.latents, clip.window).windows) {
+    scenes.push_back(scene_of(clip, w.box.frames(), m.time_factor()));
+  }
+  // 81 latent frames: windows from 0, 16, 32, 48 and 60; the third has its middle at frame 168.
+  EXPECT_EQ(scenes, (std::vector<std::size_t>{0, 0, 1, 1, 1}));
+}
+
 TEST(RenderPlan, EveryWindowAndPieceHasARank) {
   const ModelFolder m = model_21();
   Clip clip = sized({3328, 480, 81}, m);

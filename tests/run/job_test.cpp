@@ -100,6 +100,19 @@ TEST(Job, RejectedValueSaysWhatWasExpected) {
        "window: in 840x480x81: 840 is not a multiple of 16: use 832 or 848"},
       {"metadata", "yes", "metadata: \"yes\" is not true or false"},
       {"prompt", " \t\n", "prompt: is empty: say what to draw"},
+      {"storyboard", "0: a moon", "storyboard: frame 0 does not come after frame 0"},
+      {"storyboard", "-4: a moon", "storyboard: frame -4 does not come after frame 0"},
+      {"storyboard", "33: a moon | 33: a sun", "storyboard: frame 33 does not come after frame 33"},
+      {"storyboard", "33: a moon | 17: a sun", "storyboard: frame 17 does not come after frame 33"},
+      {"storyboard", "a moon rises",
+       "storyboard: \"a moon rises\" is not FRAME: PROMPT such as 33: a moon rises"},
+      {"storyboard", "33: a moon | later: a sun",
+       "storyboard: \"later: a sun\" is not FRAME: PROMPT such as 33: a moon rises"},
+      {"storyboard", "33.5: a moon",
+       "storyboard: \"33.5: a moon\" is not FRAME: PROMPT such as 33: a moon rises"},
+      {"storyboard", "33: a moon |",
+       "storyboard: \"\" is not FRAME: PROMPT such as 33: a moon rises"},
+      {"storyboard", "33: ", "storyboard: the prompt from frame 33 on is empty: say what to draw"},
       {"pix-fmt", "", "pix-fmt: is empty"}};
   for (const Rejected& r : rejected) {
     EXPECT_EQ(problem_of(r.key, r.text), r.message) << r.key << " " << r.text;
@@ -131,6 +144,8 @@ TEST(Job, TakesTheEdgesOfEveryRange) {
       {"threads", "0"},
       {"threads", "1024"},
       {"contact-sheet", "true"},
+      {"storyboard", "1: a moon"},
+      {"storyboard", "33: a moon: a thin one | 65: 太阳升起"},
       {"metadata", "false"},
   };
   for (const auto& [name, text] : accepted) {
@@ -184,6 +199,23 @@ TEST(Job, ParseSizeTakesThreeNumbersOnly) {
   }
 }
 
+using Scenes = std::vector<std::pair<std::int64_t, std::string>>;
+
+Scenes scenes_of(const std::string& storyboard) {
+  Scenes scenes;
+  for (const SceneText& s : parse_storyboard(storyboard)) scenes.emplace_back(s.frame, s.prompt);
+  return scenes;
+}
+
+TEST(Job, ParseStoryboardSplitsAtBarsAndFirstColons) {
+  EXPECT_EQ(scenes_of(""), Scenes{});
+  EXPECT_EQ(scenes_of(" \n "), Scenes{});
+  EXPECT_EQ(scenes_of("33:a moon"), (Scenes{{33, "a moon"}}));
+  EXPECT_EQ(scenes_of("  33 :  a moon: a thin one |\n 65: 太阳升起 "),
+            (Scenes{{33, "a moon: a thin one"}, {65, "太阳升起"}}));
+  EXPECT_THROW(parse_storyboard("33"), InputError);
+}
+
 // ---- a whole job -----------------------------------------------------------------------------
 
 TEST(CheckJob, FindsNothingWrongWithACompleteJob) {
@@ -199,12 +231,14 @@ TEST(CheckJob, ReportsEveryProblemAtOnce) {
   job.guidance_scale = std::numeric_limits<double>::quiet_NaN();
   job.overlap = 2;
   job.sampler = "unipcc";
+  job.storyboard = "33: a moon | 9: a sun";
   job.window = "big";
   const std::vector<std::string> expected{
       "model: missing: name the model's folder",
       "output: missing: name the file to write, such as clip.mp4",
       "image: no/such/picture.png is not a file that can be read",
       "prompt: is empty: say what to draw",
+      "storyboard: frame 9 does not come after frame 33",
       "width: 850 is not a multiple of 16: use 848 or 864",
       "frames: 80 is not of the form 4 k + 1: use 77 or 81",
       "steps: 0 is outside 1 ... 1000",

@@ -11,7 +11,7 @@
 
 namespace weft {
 
-enum class DType : std::uint8_t { f32, f16, bf16, i32, u8 };
+enum class DType : std::uint8_t { f32, f16, bf16, f8e4m3, i32, u8 };
 
 std::size_t dtype_size(DType dtype);
 const char* dtype_name(DType dtype);

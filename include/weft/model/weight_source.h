@@ -85,7 +85,7 @@ class WeightSource {
   Mode mode_;
   Placement placement_;
   std::vector<std::unique_ptr<StoredTensor>> random_tables_;
-  std::vector<std::vector<float>> random_values_;  // of random_tables_
+  std::vector<Tensor> random_values_;  // of random_tables_
   std::set<std::string> seen_;
   std::vector<std::string> ignored_prefixes_;
   std::vector<Misfit> misfits_;

@@ -68,10 +68,19 @@ class Ops {
   /// Waits until everything asked for so far is done (a no-op on the CPU).
   virtual void synchronize() = 0;
 
+  /// Space [rows, cols] for rows that nothing but linear() and linear_group() read, with reducible
+  /// weights (Storage::reducible), and that layer_norm() or residual_layer_norm() write from
+  /// activations: of type activation(), or in fp8 precision e4m3 with one float32 scale per row
+  /// behind the elements.
+  [[nodiscard]] virtual Tensor linear_input(std::int64_t rows, std::int64_t cols) const {
+    return Tensor::empty({rows, cols}, activation(), device());
+  }
+
   // ---- dense -------------------------------------------------------------------------------
   /// y = act(x W^T + b).  x [M, K], w [N, K], b [N] or undefined, y [M, N]. The values of w must
   /// not change after its first use: a reordered copy is kept with its storage (so for conv).
-  /// CUDA: w and b act; x and y act, or all float32 (time embedding); up to 8 rows any mixture.
+  /// CUDA: w and b act; x and y act, or all float32 (time embedding); up to 8 rows any mixture; x
+  /// may be a linear_input().
   virtual void linear(const Tensor& x, const Tensor& w, const Tensor& b, Tensor y,
                       Activation act = Activation::none) = 0;
   /// y_i = x W_i^T + b_i for weights of one shape (q, k, v of a layer). Weights from one
@@ -84,11 +93,12 @@ class Ops {
   }
 
   // ---- transformer -------------------------------------------------------------------------
-  /// y = LN(x) weight + bias; LN has biased variance.  x [N, D] act; y [N, D] act.
+  /// y = LN(x) weight + bias; LN has biased variance.  x [N, D] act; y [N, D] act or a
+  /// linear_input().
   virtual void layer_norm(const Tensor& x, const TokenRows& weight, const TokenRows& bias,
                           float eps, Tensor y) = 0;
   /// x += y gate (an absent gate is 1), then h = LN(x) weight + bias, x as it was rounded.
-  /// x, y, h [N, D] act. One pass over x on CUDA.
+  /// x, y, h [N, D] act; h may be a linear_input(). One pass over x on CUDA.
   virtual void residual_layer_norm(Tensor x, const Tensor& y, const TokenRows& gate,
                                    const TokenRows& weight, const TokenRows& bias, float eps,
                                    Tensor h) {

@@ -98,12 +98,14 @@ TextEncoder::TextEncoder(TextEncoder&&) noexcept = default;
 
 namespace {
 
-/// Rows `ids` of a stored [V, D] table as float32 [n, D] on the CPU.
-Tensor read_rows(const StoredTensor& table, std::span<const std::int32_t> ids) {
+/// Rows `ids` of a stored [V, D] table as `type` [n, D] on the CPU.
+Tensor read_rows(const StoredTensor& table, std::span<const std::int32_t> ids, DType type) {
   const std::int64_t rows = table.shape[0];
   const std::int64_t width = table.shape[1];
   const std::size_t row_bytes = table.bytes / static_cast<std::size_t>(rows);
-  Tensor out = Tensor::empty({static_cast<std::int64_t>(ids.size()), width});
+  const bool as_stored = table.dtype == "BF16" && type == DType::bf16;
+  const Tensor out = Tensor::empty({static_cast<std::int64_t>(ids.size()), width},
+                                   as_stored ? DType::bf16 : DType::f32);
   for (std::size_t i = 0; i < ids.size(); ++i) {
     if (ids[i] < 0 || ids[i] >= rows) {
       fail_input(
@@ -113,9 +115,13 @@ Tensor read_rows(const StoredTensor& table, std::span<const std::int32_t> ids) {
     }
     const StoredTensor row{
         table.dtype, {width}, table.data + static_cast<std::size_t>(ids[i]) * row_bytes, row_bytes};
-    convert_to_f32(row, out.data<float>() + static_cast<std::int64_t>(i) * width);
+    if (as_stored) {
+      std::memcpy(out.raw() + i * row_bytes, row.data, row_bytes);
+    } else {
+      convert_to_f32(row, out.data<float>() + static_cast<std::int64_t>(i) * width);
+    }
   }
-  return out;
+  return out.as(type);
 }
 
 /// Position biases of all layers [layers, H, 2n - 1] by relative position:
@@ -126,13 +132,18 @@ Tensor position_biases(const std::vector<Tensor>& tables, const TextConfig& conf
   const std::int64_t positions = 2 * n - 1;
   const Tensor biases = Tensor::empty({config.num_layers, config.num_heads, positions});
   float* to = biases.data<float>();
-  std::vector<std::int64_t> bucket;
+  // Neighbouring positions share a bucket: runs of it.
+  std::vector<std::pair<std::int64_t, std::int64_t>> runs;  // bucket, positions
   for (std::int64_t r = 1 - n; r < n; ++r) {
-    bucket.push_back(relative_position_bucket(r, config.buckets, config.max_distance));
+    const std::int64_t b = relative_position_bucket(r, config.buckets, config.max_distance);
+    if (runs.empty() || runs.back().first != b) runs.emplace_back(b, 0);
+    ++runs.back().second;
   }
   for (const Tensor& table : tables) {
     for (std::int64_t h = 0; h < config.num_heads; ++h) {
-      for (const std::int64_t b : bucket) *to++ = table.data<float>()[b * config.num_heads + h];
+      for (const auto& [b, count] : runs) {
+        to = std::fill_n(to, count, table.data<float>()[b * config.num_heads + h]);
+      }
     }
   }
   return biases;
@@ -152,8 +163,7 @@ Tensor TextEncoder::encode(Ops& ops, std::span<const std::int32_t> ids) const {
     return whole.slice(i, i + 1).reshape({whole.dim(1), whole.dim(2)});
   };
 
-  Tensor x =
-      read_rows(*impl_->embedding, ids).as(ops.activation()).to(ops.device());  // [n, d_model]
+  Tensor x = read_rows(*impl_->embedding, ids, ops.activation()).to(ops.device());  // [n, d_model]
   Tensor h = make({n, c.d_model});
   const Tensor qkv = make({3, n, inner});
   const Tensor q = part(qkv, 0), k = part(qkv, 1), v = part(qkv, 2);

@@ -292,12 +292,18 @@ Tensor WanTransformer::forward(Ops& ops, const Tensor& z, const Timestep& timest
   Tensor x = make({n, dim});
   ops.linear(patches, m.patch_embedding.weight, m.patch_embedding.bias, x);
 
-  Tensor h = make({n, dim});
+  const Tensor h = ops.linear_input(n, dim);
   const Tensor qkv = make({3, n, dim});
   const auto part = [&](std::int64_t i) { return qkv.slice(i, i + 1).reshape({n, dim}); };
   const Tensor q = part(0), k = part(1), v = part(2);
-  Tensor hidden = make({n, c.ffn_dim});
-  ops.layer_norm(x, mods[0][1], mods[0][0], c.eps, h);
+  // The feed-forward's features and the attention's output are needed at different times and share
+  // their memory.
+  const Tensor shared = make({n * std::max(c.ffn_dim, dim)});
+  const Tensor hidden = shared.slice(0, n * c.ffn_dim).reshape({n, c.ffn_dim});
+  const Tensor mixed = shared.slice(0, n * dim).reshape({n, dim});
+  // What block i reads, or last the head, whose weight is not reducible.
+  const auto input_of = [&](std::size_t i) { return i < m.blocks.size() ? h : mixed; };
+  ops.layer_norm(x, mods[0][1], mods[0][0], c.eps, input_of(0));
   for (std::size_t i = 0; i < m.blocks.size(); ++i) {
     const Block& b = m.blocks[i];
     const auto& mod = mods[i];
@@ -306,26 +312,26 @@ Tensor WanTransformer::forward(Ops& ops, const Tensor& z, const Timestep& timest
     ops.rms_norm_rope(q, b.self.norm_q, c.eps, rope.cos, rope.sin, q);
     ops.rms_norm_rope(k, b.self.norm_k, c.eps, rope.cos, rope.sin, k);
     attention.run(ops, q.reshape(heads), k.reshape(heads), v.reshape(heads), scale,
-                  h.reshape(heads));
-    ops.linear(h, b.self.out.weight, b.self.out.bias, q);
+                  mixed.reshape(heads));
+    ops.linear(mixed, b.self.out.weight, b.self.out.bias, q);
     // Each residual is added together with the norm that follows it.
     ops.residual_layer_norm(x, q, mod[2], b.norm2_weight, b.norm2_bias, c.eps, h);
 
     ops.linear(h, b.cross.q.weight, b.cross.q.bias, q);
     ops.rms_norm(q, b.cross.norm_q, c.eps, q);
     ops.attention(q.reshape(heads), text.keys[i], text.values[i],
-                  {.scale = scale, .last_key_logit = text.pad_logit}, h.reshape(heads));
-    ops.linear(h, b.cross.out.weight, b.cross.out.bias, q);
+                  {.scale = scale, .last_key_logit = text.pad_logit}, mixed.reshape(heads));
+    ops.linear(mixed, b.cross.out.weight, b.cross.out.bias, q);
     ops.residual_layer_norm(x, q, {}, mod[4], mod[3], c.eps, h);
 
     ops.linear(h, b.ff_in.weight, b.ff_in.bias, hidden, Activation::gelu_tanh);
     ops.linear(hidden, b.ff_out.weight, b.ff_out.bias, q);
     const auto& next = mods[i + 1];  // of the next block, or the head
-    ops.residual_layer_norm(x, q, mod[5], next[1], next[0], c.eps, h);
+    ops.residual_layer_norm(x, q, mod[5], next[1], next[0], c.eps, input_of(i + 1));
   }
 
   Tensor features = make({n, 4 * c.out_channels});
-  ops.linear(h, m.head.weight, m.head.bias, features);
+  ops.linear(input_of(m.blocks.size()), m.head.weight, m.head.bias, features);
   Tensor velocity = Tensor::empty({c.out_channels, frames, rows, cols}, DType::f32, ops.device());
   ops.unpatchify(features, velocity);
   return velocity;
