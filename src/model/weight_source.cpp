@@ -130,12 +130,12 @@ std::vector<Tensor> WeightSource::take_group(std::span<const std::string> names,
 const StoredTensor* WeightSource::take_stored(const std::string& name, const std::string& alias,
                                               const Shape& shape) {
   if (files_ == nullptr) {
-    auto& values = random_values_.emplace_back(static_cast<std::size_t>(shape.numel()));
-    philox_randn(random_tables_.size(), 0, values);
-    return random_tables_
-        .emplace_back(std::make_unique<StoredTensor>(StoredTensor{
-            "F32", shape, std::as_bytes(std::span(values)).data(), values.size() * sizeof(float)}))
-        .get();
+    const Tensor values = Tensor::empty(shape);
+    philox_randn(random_tables_.size(), 0, values.span());
+    const Tensor& stored = random_values_.emplace_back(values.as(DType::bf16));
+    random_tables_.push_back(
+        std::make_unique<StoredTensor>(StoredTensor{"BF16", shape, stored.raw(), stored.bytes()}));
+    return random_tables_.back().get();
   }
   const bool by_alias = !has(name) && has(alias);
   seen_.insert(by_alias ? name : alias);  // some files store the table under both names
