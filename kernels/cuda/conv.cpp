@@ -14,8 +14,8 @@
 namespace weft::cuda {
 namespace {
 
-// Below this the gathered patches are small, and cuDNN's first plan takes longer to make than a whole
-// clip of them to multiply.
+// Below this the gathered patches are small, and cuDNN's first plan takes longer to make than a
+// whole clip of them to multiply.
 constexpr std::int64_t few_channels = 64;
 
 enum class Way { few_outputs, hopper, cudnn, product };
