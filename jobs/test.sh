@@ -101,21 +101,20 @@ if ! step build-cpu build cpu build/cpu -- all; then
   exit 1
 fi
 
-if command -v nvcc >/dev/null; then
+gpus="$(nvidia-smi --list-gpus 2>/dev/null || true)"
+if ! command -v nvcc >/dev/null; then
+  skip build-gpu "nvcc is not on PATH"
+elif [[ "$gpus" != *GPU* ]]; then
   # Compiled only. A folder of its own, because WEFT_NATIVE, which lets ccache hand over what build-cpu
   # compiled, is not for a program that may be carried to another machine.
   step build-gpu build gpu build/gpu-check -DWEFT_NATIVE=ON -DWEFT_TESTS=OFF -DWEFT_BENCH=OFF \
     -- weft weft_kernels || true
-else
-  skip build-gpu "nvcc is not on PATH"
+  skip "tests on CUDA" "this machine has no GPU"
+elif step build-gpu build gpu build/gpu -- all; then
+  step tests-gpu ctest_in build/gpu --label-regex '^(unit|golden|gpu)$' || true
 fi
 
-without=()
-gpus="$(nvidia-smi --list-gpus 2>/dev/null || true)"
-if [[ "$gpus" != *GPU* ]]; then
-  without+=(gpu)
-  skip "tests labelled gpu" "this machine has no GPU"
-fi
+without=(gpu)
 if ! command -v sbatch >/dev/null; then
   without+=(slurm)
   skip "tests labelled slurm" "Slurm is not installed"

@@ -12,8 +12,7 @@ void check_equal(const Tensor& a, const Tensor& b, const char* op) {
   WEFT_ASSERT(a.shape() == b.shape(), "{}: {} and {}", op, a.shape().str(), b.shape().str());
 }
 
-// ---- y = f(x...)
-// ---------------------------------------------------------------------------------
+// ---- y = f(x...) ----
 
 struct Sum {
   __device__ float operator()(float x, float y) const { return x + y; }
@@ -98,8 +97,7 @@ void launch_map(const char* name, std::int64_t count, F f, Y* y, const X*... x) 
   check_launch(name);
 }
 
-// ---- the other kernels
-// ---------------------------------------------------------------------------
+// ---- the other kernels ----
 
 // Products and sums are rounded one by one, in the order given: the same bits as on the CPU.
 template <std::size_t K>

@@ -12,8 +12,7 @@ void by_types(const Tensor& x, const Tensor& y, F f) {
   by_type(x.dtype(), [&]<class X>(X) { by_type(y.dtype(), [&]<class Y>(Y) { f(X{}, Y{}); }); });
 }
 
-// ---- copies
-// --------------------------------------------------------------------------------------
+// ---- copies ----
 
 // A pack of line h of frame t of x goes to four places of y.
 template <int N, class X, class Y>
@@ -78,8 +77,7 @@ struct PixelPatches {
   }
 };
 
-// ---- the residual blocks' skips
-// ------------------------------------------------------------------
+// ---- the residual blocks' skips ----
 
 // y += Dup(x) where an output has M channels of x of its own: C = M O. Each serves `repeats` of the
 // 4 ft positions that the pixel grows to, one after the other. Items are packs of a line of x seen

@@ -17,6 +17,7 @@ Then, for each of the first two lines: weft-bench-model --folder OUT/PART --chec
 
 import argparse
 import contextlib
+import json
 import os
 import statistics
 import time
@@ -259,11 +260,12 @@ def run_checks(parts, out):
             torch.cuda.empty_cache()
 
 
-def run_times(parts):
-    lines = ["| part | diffusers, bf16 | s, median | s, least | peak GB |", "|---|---|---|---|---|"]
+def run_times(parts, json_file):
+    rows, lines = [], ["| part | diffusers, bf16 | s, median | s, least | peak GB |", "|---|---|---|---|---|"]
     for part in parts:
         what, (median, least, memory) = time_part(part)
         lines.append(f"| {part} | {what} | {median:.4g} | {least:.4g} | {memory:.2f} |")
+        rows.append({"part": part, "what": what, "seconds": median, "least_seconds": least, "peak_gb": memory})
         print(lines[-1], flush=True)
         torch.compiler.reset()
         if DEVICE == "cuda":
@@ -271,6 +273,11 @@ def run_times(parts):
     device = torch.cuda.get_device_name() if DEVICE == "cuda" else "CPU"
     print(f"\n{device}, torch {torch.__version__}, cuDNN {torch.backends.cudnn.version()}")
     print("\n".join(lines))
+    if json_file:
+        context = {"device": device, "torch": torch.__version__, "cudnn": torch.backends.cudnn.version(),
+                   "date": time.strftime("%Y-%m-%d"), "parts": ",".join(parts)}
+        with open(json_file, "w", encoding="utf-8") as file:
+            json.dump({"context": context, "rows": rows}, file, indent=1)
 
 
 def known_parts():
@@ -283,6 +290,7 @@ def main():
     parser.add_argument("out", help="folder for models and check files")
     parser.add_argument("--parts", help="comma-separated; default: those marked *, with --time: also those marked +")
     parser.add_argument("--time", action="store_true", help="also time diffusers itself (parts marked +)")
+    parser.add_argument("--json", help="also write diffusers' times to this file")
     arguments = parser.parse_args()
     parts = arguments.parts.split(",") if arguments.parts else list(CHECK_PARTS)
     parts += [p for p in TIME_PARTS if arguments.time and p not in parts]
@@ -294,7 +302,7 @@ def main():
     run_checks([p for p in parts if not p.startswith("time-")], arguments.out)
     times = [p for p in parts if p.startswith("time-")]
     if times:
-        run_times(times)
+        run_times(times, arguments.json)
 
 
 if __name__ == "__main__":
