@@ -103,14 +103,16 @@ struct MemoryModel {
     // Weights: on the CPU once more in the order the kernels want; fp8 copies beside bf16.
     const double of_matmul = cpu ? 8 : machine.precision == Precision::fp8 ? 3 : element;
     const double library = cpu ? 0 : 0.2e9;  // workspaces of cuBLASLt and cuDNN
-    text = (cpu ? 8 : element) * static_cast<double>(text_encoder_parameters(encoder)) +
+    // Of the embedding table only the prompt's rows are read, from the file.
+    const std::int64_t loaded = text_encoder_parameters(encoder) - encoder.vocabulary * encoder.dim;
+    text = (cpu ? 8 : element) * static_cast<double>(loaded) +
            (cpu ? 0.0
                 : 4.0 * static_cast<double>(encoder.heads * clip.text_length * clip.text_length)) +
            library;
     net = of_matmul * static_cast<double>(transformer_parameters(transformer)) + library;
     // x, h, q, k, v and the feed-forward's inner width; cos and sin.
     per_token = element * static_cast<double>(5 * transformer.dim + transformer.ffn) +
-                4.0 * static_cast<double>(transformer.dim / transformer.heads);
+                4.0 * static_cast<double>(model.transformer.head_dim);
     const Box one_frame{{Range{0, 1}, clip.latents.rows(), clip.latents.cols()}};
     const VaeSize vae = size_of(model.vae);
     const double weights =

@@ -99,8 +99,8 @@ void check_clip(const Job& job, PreparedJob& made, Problems& problems) {
   });
 }
 
-void check_device(const Job& job, Problems& problems) {
-  if (job.device == "cuda" && !cuda_absent_reason().empty()) {
+void check_device(const Job& job, JobUse use, Problems& problems) {
+  if (use == JobUse::render && job.device == "cuda" && !cuda_absent_reason().empty()) {
     problems.add("device: cuda was asked for, but {}", cuda_absent_reason());
   } else if (machine_of(job).device == DeviceKind::cpu &&
              (job.precision == "bf16" || job.precision == "fp8")) {
@@ -188,7 +188,8 @@ void add_key_problems(const Job& job, Problems& problems) {
 }  // namespace
 
 Machine machine_of(const Job& job) {
-  const bool cuda = job.device != "cpu" && cuda_absent_reason().empty();
+  // A plan may be made for GPUs on a machine that has none; prepare_job refuses to render there.
+  const bool cuda = job.device == "cuda" || (job.device == "auto" && cuda_absent_reason().empty());
   const bool exact = job.precision == "f32" || (job.precision == "auto" && !cuda);
   return {cuda ? DeviceKind::cuda : DeviceKind::cpu, job.precision == "fp8" ? Precision::fp8
                                                      : exact                ? Precision::f32
@@ -205,7 +206,7 @@ PreparedJob prepare_job(const Job& job, const Problems& found, const Communicato
     if (checked.prompt.empty()) checked.prompt = "none";
   }
   add_key_problems(checked, problems);
-  check_device(job, problems);
+  check_device(job, use, problems);
   Problems of_model;
   if (!job.model.empty()) made.model = ModelFolder::read(job.model, of_model);
   fill_sampling(made.clip, job, made.model);

@@ -18,7 +18,7 @@ struct PreparedJob {
   std::optional<Image> image;  // rank 0
 };
 
-/// Whether the job runs on a GPU of this machine, and how exactly it computes.
+/// Whether the job computes on GPUs ("auto": when this machine has one), and how exactly.
 Machine machine_of(const Job& job);
 
 /// Does the job write files (render), or is it only looked at (plan)?

@@ -28,7 +28,7 @@ struct CrossWeights {
 /// A stored table [1, n, D] as [n, R, D] for R = 1 and 2 timesteps. Rows that scale hold 1 + scale,
 /// the factor that a norm takes (spec 4.3).
 struct Modulation {
-  Tensor by_timesteps[2];
+  std::array<Tensor, 2> by_timesteps;
 };
 
 struct Block {
@@ -88,7 +88,7 @@ Modulation take_modulation(WeightSource& weights, const std::string& name, std::
     for (std::int64_t i = 0; i < n * copies; ++i) {
       std::copy_n(table.data<float>() + i / copies * dim, dim, rows.data<float>() + i * dim);
     }
-    made.by_timesteps[copies - 1] = rows.to(stored.device());
+    made.by_timesteps.at(static_cast<std::size_t>(copies - 1)) = rows.to(stored.device());
   }
   return made;
 }
@@ -246,7 +246,7 @@ WanTransformer::Impl::Time WanTransformer::Impl::embed_time(Ops& ops, const Time
 std::vector<TokenRows> WanTransformer::Impl::modulation(Ops& ops, const Modulation& table,
                                                         const Tensor& values,
                                                         const Time& time) const {
-  const Tensor& stored = table.by_timesteps[time.rows - 1];
+  const Tensor& stored = table.by_timesteps.at(static_cast<std::size_t>(time.rows - 1));
   const Tensor sum = Tensor::empty(stored.shape(), DType::f32, ops.device());
   ops.combine(std::array<Term, 2>{Term{1, stored}, Term{1, values}}, sum);
   std::vector<TokenRows> rows;
