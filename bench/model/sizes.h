@@ -6,10 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "weft/grid/cost.h"
-#include "weft/model/text_encoder.h"
-#include "weft/model/transformer.h"
-#include "weft/model/vae.h"
+#include "weft/model/cost_size.h"
 
 namespace weft::bench {
 
@@ -34,9 +31,5 @@ ModelSizes model_sizes(const std::string& name);
 
 /// Shape of a clip's latents [C, T, H, W]. InputError: a size that the model does not take.
 Shape latent_shape(const ModelSizes& model, const ClipSize& clip);
-
-TransformerSize cost_size(const TransformerConfig& c);
-TextEncoderSize cost_size(const TextConfig& c);
-VaeSize cost_size(const VaeConfig& c);
 
 }  // namespace weft::bench

@@ -35,7 +35,15 @@ CudaOps::CudaOps(int device_index, Precision precision) : precision_(precision) 
   conv_ = std::make_unique<Conv>(*matmul_);
 }
 
-CudaOps::~CudaOps() = default;
+CudaOps::~CudaOps() {
+  // After a fault the device is lost to this process, and what the libraries do to clean up may end
+  // it before the fault has been told: their handles are left to the end of the process.
+  const cudaError_t status = cudaStreamQuery(cuda_stream());
+  if (status == cudaSuccess || status == cudaErrorNotReady) return;
+  static_cast<void>(matmul_.release());
+  static_cast<void>(attention_.release());
+  static_cast<void>(conv_.release());
+}
 
 std::string CudaOps::describe() const {
   int index = 0;

@@ -3,45 +3,14 @@
 #include <algorithm>
 #include <numeric>
 
+#include "weft/model/cost_size.h"
+
 namespace weft {
 namespace {
 
 // Decode tiles of the reference's tiled autoencoder (spec 6.5): 256 pixels, 64 of them shared.
 constexpr std::int64_t tile_pixels = 256;
 constexpr std::int64_t tile_overlap = 64;
-
-TransformerSize size_of(const TransformerConfig& c) {
-  return {.dim = c.dim(),
-          .ffn = c.ffn_dim,
-          .layers = c.layers,
-          .heads = c.heads,
-          .in_channels = c.in_channels,
-          .out_channels = c.out_channels,
-          .text_dim = c.text_dim,
-          .freq_dim = c.freq_dim};
-}
-
-VaeSize size_of(const VaeConfig& c) {
-  return {.base_dim = c.base_dim,
-          .decoder_base_dim = c.decoder_base_dim,
-          .z_dim = c.z_dim,
-          .dim_mult = c.dim_mult,
-          .num_res_blocks = c.num_res_blocks,
-          .temporal_downsample = c.temporal_downsample,
-          .is_residual = c.is_residual,
-          .in_channels = c.in_channels,
-          .out_channels = c.out_channels};
-}
-
-TextEncoderSize size_of(const TextConfig& c) {
-  return {.dim = c.d_model,
-          .inner = c.num_heads * c.d_kv,
-          .ffn = c.d_ff,
-          .layers = c.num_layers,
-          .heads = c.num_heads,
-          .vocabulary = c.vocab_size,
-          .buckets = c.buckets};
-}
 
 AxisWindows tile_axis(std::int64_t pixels, std::int64_t align) {
   const std::int64_t size = std::max(align, tile_pixels / align * align);
@@ -64,7 +33,7 @@ RenderPlan make_render_plan(const Clip& clip, const ModelFolder& model, int rank
   plan.ranks = ranks;
   plan.windows = make_window_plan(clip.latents, clip.window);
   std::vector<double> cost;
-  const TransformerSize size = size_of(model.transformer);
+  const TransformerSize size = cost_size(model.transformer);
   for (const auto& window : plan.windows.windows) {
     cost.push_back(transformer_flops(size, tokens_of(window.box), clip.text_length).total());
   }
@@ -96,8 +65,8 @@ struct MemoryModel {
   }
 
   MemoryModel(const Clip& clip, const ModelFolder& model, const Machine& machine) {
-    const TransformerSize transformer = size_of(model.transformer);
-    const TextEncoderSize encoder = size_of(model.text);
+    const TransformerSize transformer = cost_size(model.transformer);
+    const TextEncoderSize encoder = cost_size(model.text);
     const bool cpu = machine.device == DeviceKind::cpu;
     const double element = machine.precision == Precision::f32 ? 4 : 2;
     // Weights: on the CPU once more in the order the kernels want; fp8 copies beside bf16.
@@ -114,7 +83,7 @@ struct MemoryModel {
     per_token = element * static_cast<double>(5 * transformer.dim + transformer.ffn) +
                 4.0 * static_cast<double>(model.transformer.head_dim);
     const Box one_frame{{Range{0, 1}, clip.latents.rows(), clip.latents.cols()}};
-    const VaeSize vae = size_of(model.vae);
+    const VaeSize vae = cost_size(model.vae);
     const double weights =
         (cpu ? 8 : 2 * element) * static_cast<double>(vae_decode_cost(vae, one_frame).parameters);
     // The widest layers of one chunk: input with its two history frames, output, and one more.
@@ -145,13 +114,13 @@ struct MemoryModel {
 
 PlanFigures plan_figures(const RenderPlan& plan, const Clip& clip, const ModelFolder& model,
                          const Machine& machine) {
-  const TransformerSize transformer = size_of(model.transformer);
-  const VaeSize vae = size_of(model.vae);
+  const TransformerSize transformer = cost_size(model.transformer);
+  const VaeSize vae = cost_size(model.vae);
   const auto ranks = static_cast<std::size_t>(plan.ranks);
   const double branches = clip.guided() ? 2 : 1;
   PlanFigures f;
   f.flops_of_rank.assign(ranks, 0);
-  f.flops_text = branches * text_encoder_flops(size_of(model.text), clip.text_length);
+  f.flops_text = branches * text_encoder_flops(cost_size(model.text), clip.text_length);
   f.flops_of_rank[0] += f.flops_text;
   std::vector<double> latents_of_rank(ranks, 0);
   std::vector<std::int64_t> largest_tokens(ranks, 0);
@@ -256,7 +225,7 @@ std::string describe(const RenderPlan& plan, const Clip& clip, const ModelFolder
   out +=
       fmt::format("clip     {} x {} pixels, {} frames at {:g} fps ({:.1f} s)\n", clip.width,
                   clip.height, clip.frames, clip.fps, static_cast<double>(clip.frames) / clip.fps);
-  const auto parameters = static_cast<double>(transformer_parameters(size_of(model.transformer)));
+  const auto parameters = static_cast<double>(transformer_parameters(cost_size(model.transformer)));
   out += fmt::format("model    {}: {} layers, {} heads x {}, {:.2f} {} parameters{}\n", model.name,
                      model.transformer.layers, model.transformer.heads, model.transformer.head_dim,
                      parameters >= 1e8 ? parameters / 1e9 : parameters / 1e6,

@@ -56,7 +56,12 @@ std::vector<RankReport> gather_reports(const Communicator& comm, const RankRepor
 std::unique_ptr<Ops> make_ops(const Job& job, int threads, const Session& session) {
   const Machine machine = machine_of(job);
   if (machine.device == DeviceKind::cpu) return make_cpu_ops(threads);
-  return make_cuda_ops(session.local_rank() % cuda_device_count(), machine.precision);
+  const int gpus = cuda_device_count();
+  if (session.local_size() > gpus && session.local_rank() == 0) {
+    log_warn("{} ranks share {} GPU{} on {}: one rank per GPU is faster", session.local_size(),
+             gpus, gpus == 1 ? "" : "s", session.host());
+  }
+  return make_cuda_ops(session.local_rank() % gpus, machine.precision);
 }
 
 /// Ranks that no window and no piece falls to, told once.

@@ -1,6 +1,7 @@
 #include "weft/device/tensor.h"
 
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <numeric>
 
@@ -137,6 +138,35 @@ TEST(FillZero, TouchesOnlyTheSliceItIsGiven) {
   const Tensor t = counting({5});
   fill_zero(t.slice(1, 3));
   EXPECT_EQ(values(t), (std::vector<float>{0, 0, 0, 3, 4}));
+}
+
+TEST(Tensor, RoundsToTheNearestBfloat16AndBack) {
+  // bfloat16 keeps 8 bits: steps of 2^-7 from 1 on. Halves go to the even neighbour.
+  const float step = 1.F / 128;
+  const std::vector<float> from{0,
+                                -0.F,
+                                1,
+                                1 + step / 2,
+                                1 + step * 3 / 2,
+                                1 + step * 0.51F,
+                                -1 - step * 0.49F,
+                                3.3e38F,
+                                INFINITY,
+                                -INFINITY};
+  const std::vector<float> want{0,        -0.F, 1,          1,        1 + 2 * step,
+                                1 + step, -1,   3.2963e38F, INFINITY, -INFINITY};
+  const Tensor x = Tensor::from(from, {static_cast<std::int64_t>(from.size())});
+  const Tensor back = x.as(DType::bf16).as(DType::f32);
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    if (i == 7) {
+      EXPECT_NEAR(back.span()[i] / want[i], 1, 1e-2);
+    } else {
+      EXPECT_EQ(back.span()[i], want[i]) << from[i];
+    }
+  }
+  const Tensor nan = Tensor::from(std::vector<float>{std::nanf("")}, {1}).as(DType::bf16);
+  EXPECT_TRUE(std::isnan(nan.as(DType::f32).data<float>()[0]));
+  EXPECT_EQ(x.as(DType::f32).raw(), x.raw());  // nothing to do: the tensor itself
 }
 
 TEST(DeviceApi, AbsentMeansAReason) {

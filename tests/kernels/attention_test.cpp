@@ -143,7 +143,7 @@ TEST_P(AttentionTest, large_logits_in_any_order) {
       for (std::int64_t j = 0; j < keys; ++j) {
         k.data<float>()[j * width] = sign * (2 * static_cast<float>(j) - 1000);
       }
-      k = as_float(as_type(k, ops().activation()));
+      k = as_float(k.as(ops().activation()));
       compare(q, k, random_act({keys, 1, width}, 3), {}, false);
     }
   }
@@ -290,7 +290,7 @@ TEST(AttentionFp8Test, agrees_with_the_loop) {
   // Whole tiles of 128 tokens, and not. Magnitudes differ, so that no scale may stand for another.
   for (const std::int64_t tokens : {4096, 4100, 4223}) {
     const auto rounded = [&](unsigned seed, float size) {
-      return as_float(as_type(random_tensor({tokens, heads, width}, seed, size), DType::bf16));
+      return as_float(random_tensor({tokens, heads, width}, seed, size).as(DType::bf16));
     };
     const Tensor q = rounded(1, 0.5F), k = rounded(2, 2), v = rounded(3, 8);
     const AttentionArgs args{.scale = 0.25F / std::sqrt(static_cast<float>(width))};
@@ -313,7 +313,7 @@ TEST(AttentionFp8Test, zeros_and_nan) {
   if (ops == nullptr) GTEST_SKIP() << "no CUDA: " << cuda_absent_reason();
   const Backend on{*ops};
   const Tensor zero = Tensor::zeros({4096, 1, 128});
-  const Tensor x = as_float(as_type(random_tensor(zero.shape(), 1), DType::bf16));
+  const Tensor x = as_float(random_tensor(zero.shape(), 1).as(DType::bf16));
   Tensor bad = x.clone();
   bad.data<float>()[128 * 77 + 5] = std::nanf("");
   const auto attend = [&](const Tensor& q, const Tensor& k, const Tensor& v) {

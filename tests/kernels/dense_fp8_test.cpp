@@ -34,13 +34,13 @@ class DenseFp8Test : public ::testing::Test {
   /// x w^T + b through the guards, as float32 on the host.
   [[nodiscard]] Tensor linear(const Tensor& x, const Tensor& w_on_device, const Tensor& b,
                               Activation act = Activation::none) const {
-    Guarded y(as_type(random_tensor({x.dim(0), w_on_device.dim(0)}, 9), DType::bf16), 0);
+    Guarded y(random_tensor({x.dim(0), w_on_device.dim(0)}, 9).as(DType::bf16), 0);
     y.to_device(DeviceKind::cuda);
     ops_->linear(on().act(x), w_on_device, on().act(b), y.tensor(), act);
     return as_float(y.result());
   }
   static Tensor random(const Shape& shape, unsigned seed, float scale = 1) {
-    return as_float(as_type(random_tensor(shape, seed, scale), DType::bf16));
+    return as_float(random_tensor(shape, seed, scale).as(DType::bf16));
   }
 
  private:

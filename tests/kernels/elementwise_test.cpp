@@ -95,8 +95,8 @@ TEST_P(ElementwiseTest, silu_is_accurate_at_every_magnitude) {
     inputs.push_back(x);
     inputs.push_back(-x);
   }
-  const Tensor x = as_float(as_type(
-      Tensor::from(inputs, {static_cast<std::int64_t>(inputs.size())}), ops().activation()));
+  const Tensor x = as_float(
+      Tensor::from(inputs, {static_cast<std::int64_t>(inputs.size())}).as(ops().activation()));
   const Tensor y =
       run(x.shape(), [&](const Backend& on, Tensor out) { on.ops.silu(on.act(x), out); });
   const auto expected = reference::silu(x);
@@ -173,12 +173,11 @@ TEST_P(ElementwiseTest, to_u8_rounds_half_to_even) {
   }
   const Tensor all = Tensor::from(inputs, {static_cast<std::int64_t>(inputs.size())});
   for (const DType type : {DType::f32, ops().activation()}) {
-    const Tensor x = as_float(as_type(all, type));
+    const Tensor x = as_float(all.as(type));
     for (const auto& [first_input, first_output] : starts) {
       start_at(first_input, first_output);
       const Tensor y = run(
-          x.shape(),
-          [&](const Backend& on, Tensor out) { on.ops.to_u8(on.in(as_type(x, type)), out); },
+          x.shape(), [&](const Backend& on, Tensor out) { on.ops.to_u8(on.in(x.as(type)), out); },
           DType::u8);
       for (std::int64_t i = 0; i < x.numel(); ++i) {
         const float value = x.data<float>()[i];

@@ -49,7 +49,7 @@ TEST_P(LatentsTest, patchify_rounds_to_the_activation_type) {
   const Tensor z = random_tensor({16, 2, 6, 10}, 1);
   const Tensor y = run({2 * 3 * 5, 4 * 16},
                        [&](const Backend& on, Tensor out) { on.ops.patchify(on.in(z), out); });
-  const Tensor rounded = as_float(as_type(z, ops().activation()));
+  const Tensor rounded = as_float(z.as(ops().activation()));
   EXPECT_EQ(relative_error(y, reference::patchify(rounded)), 0);
 }
 

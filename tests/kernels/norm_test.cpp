@@ -33,7 +33,7 @@ TokenRows random_rows(std::int64_t kinds, std::int64_t width, unsigned seed, std
 Tensor with_mean(const Shape& shape, unsigned seed, DType type) {
   const Tensor x = random_tensor(shape, seed);
   for (float& value : x.span()) value += 3;
-  return as_float(as_type(x, type));
+  return as_float(x.as(type));
 }
 
 Operation layer_norm(const Tensor& x, const TokenRows& weight, const TokenRows& bias) {

@@ -6,7 +6,6 @@
 // same numbers.
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -40,34 +39,8 @@ inline std::vector<float> random_values(std::int64_t count, unsigned seed) {
   return {x.span().begin(), x.span().end()};
 }
 
-/// The nearest bfloat16, half to even; a NaN stays one.
-inline std::uint16_t to_bf16(float x) {
-  const auto bits = std::bit_cast<std::uint32_t>(x);
-  if (std::isnan(x)) return static_cast<std::uint16_t>(bits >> 16 | 0x40);
-  return static_cast<std::uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
-}
-
-/// A float32 tensor of the host in another type (f32 or bf16).
-inline Tensor as_type(const Tensor& x, DType type) {
-  if (x.dtype() == type) return x;
-  WEFT_ASSERT(x.dtype() == DType::f32 && type == DType::bf16, "{} as {}", dtype_name(x.dtype()),
-              dtype_name(type));
-  const Tensor y = Tensor::empty(x.shape(), type);
-  auto* to = reinterpret_cast<std::uint16_t*>(y.raw());
-  for (const float value : x.span()) *to++ = to_bf16(value);
-  return y;
-}
-
 /// bfloat16 on the host as float32; other types as they are.
-inline Tensor as_float(const Tensor& x) {
-  if (x.dtype() != DType::bf16) return x;
-  const Tensor y = Tensor::empty(x.shape());
-  const auto* from = reinterpret_cast<const std::uint16_t*>(x.raw());
-  for (float& value : y.span()) {
-    value = std::bit_cast<float>(static_cast<std::uint32_t>(*from++) << 16);
-  }
-  return y;
-}
+inline Tensor as_float(const Tensor& x) { return x.dtype() == DType::bf16 ? x.as(DType::f32) : x; }
 
 /// |a - b| / |b| over all elements (Frobenius); infinite when a is not finite somewhere.
 inline double relative_error(const Tensor& a, const reference::Values& b) {
@@ -143,7 +116,7 @@ struct Backend {
   [[nodiscard]] TokenRows in(const TokenRows& rows) const { return {in(rows.rows), rows.split}; }
   /// The same as the backend's activations. `x` should hold values of that type: random_act().
   [[nodiscard]] Tensor act(const Tensor& x) const {
-    return x.defined() ? in(as_type(x, ops.activation())) : x;
+    return x.defined() ? in(x.as(ops.activation())) : x;
   }
 };
 
@@ -179,7 +152,7 @@ class OpTest : public ::testing::TestWithParam<const char*> {
   double bound() { return ops().activation() == DType::bf16 ? kernel_bf16 : kernel_f32; }
   /// Normal values as float32, rounded to the backend's activation type.
   Tensor random_act(const Shape& shape, unsigned seed, float scale = 1) {
-    return as_float(as_type(random_tensor(shape, seed, scale), ops().activation()));
+    return as_float(random_tensor(shape, seed, scale).as(ops().activation()));
   }
   /// From now on inputs and outputs start this many elements past an aligned address.
   void start_at(std::int64_t inputs, std::int64_t outputs) {
@@ -192,7 +165,7 @@ class OpTest : public ::testing::TestWithParam<const char*> {
   Tensor run_on(const Tensor& initial, const Operation& operation, DType type) {
     Tensor first;
     for (const auto& ops : backends_) {
-      Guarded y(as_type(initial, type), first_output_);
+      Guarded y(initial.as(type), first_output_);
       y.to_device(ops->device());
       operation({*ops, first_input_}, y.tensor());
       ops->synchronize();
