@@ -19,7 +19,7 @@ build_packages=(
   libopenmpi-dev openmpi-bin            # MPI
   libavcodec-dev libavformat-dev libavutil-dev libswscale-dev  # video files
   libhdf5-dev libsentencepiece-dev libutf8proc-dev
-  libcli11-dev nlohmann-json3-dev libtoml11-dev libspdlog-dev libfmt-dev
+  libcli11-dev libcsv-dev nlohmann-json3-dev libtoml11-dev libspdlog-dev libfmt-dev
   libgtest-dev libbenchmark-dev
 )
 test_packages=(

@@ -1,6 +1,7 @@
 // Stands in for kernels/cuda in a build without CUDA.
 #include "weft/base/error.h"
 #include "weft/device/device_api.h"
+#include "weft/device/device_link.h"
 #include "weft/ops/ops.h"
 
 namespace weft {
@@ -10,9 +11,15 @@ std::string cuda_absent_reason() {
   return "this weft was built without CUDA (WEFT_CUDA=OFF, or no nvcc was found)";
 }
 int cuda_device_count() { return 0; }
+std::string cuda_device_bus_id() { fail("{}", cuda_absent_reason()); }
 void use_cuda_device(int /*index*/) { fail("{}", cuda_absent_reason()); }
 std::unique_ptr<Ops> make_cuda_ops(int /*device_index*/, Precision /*precision*/) {
   return nullptr;
+}
+DeviceLinkId make_device_link_id() { fail("{}", cuda_absent_reason()); }
+std::unique_ptr<DeviceLink> make_device_link(const DeviceLinkId& /*id*/, int /*rank*/, int /*size*/,
+                                             double /*timeout*/) {
+  fail("{}", cuda_absent_reason());
 }
 
 }  // namespace weft

@@ -176,6 +176,15 @@ void ProfiledOps::attention(const Tensor& q, const Tensor& k, const Tensor& v,
        [&] { return attention_cost(q, k, v, args, out); });
 }
 
+void ProfiledOps::merge_attention(Tensor out, Tensor lse, const Tensor& part,
+                                  const Tensor& part_lse) {
+  time([&] { ops_.merge_attention(out, lse, part, part_lse); },
+       [&] {
+         return OpCost{named("merge_attention", out, types_suffix({out, part})), 0,
+                       bytes_of(out, out, lse, lse, part, part_lse)};
+       });
+}
+
 void ProfiledOps::patchify(const Tensor& z, Tensor y) {
   time([&] { ops_.patchify(z, y); }, [&] { return move_cost("patchify", z, y); });
 }

@@ -35,6 +35,8 @@ class CpuOps final : public Ops {
   // attention.cpp
   void attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
                  Tensor out) override;
+  // merge_attention.cpp
+  void merge_attention(Tensor out, Tensor lse, const Tensor& part, const Tensor& part_lse) override;
   // latents.cpp
   void patchify(const Tensor& z, Tensor y) override;
   void unpatchify(const Tensor& y, Tensor z) override;

@@ -2,7 +2,7 @@
 // Attention on CUDA, in three ways, chosen by shape and type:
 //  1. cuDNN's fused kernels: bf16, head widths that are multiples of 8 up to 128, no bias. The
 //     merged pad key of cross-attention (last_key_logit) is added afterwards (merge_key.h). With
-//     Precision::fp8, long self-attention of width 128 runs in e4m3.
+//     Precision::fp8, long self-attention of width 128 runs in e4m3, unless lse is wanted.
 //  2. A Hopper kernel of our own (attention_hopper.h) for what it says it fits: it goes first for
 //     short keys, where cuDNN's kernels are far from the machine's limits.
 //  3. Two matrix products with a softmax between them, query block by query block, for everything

@@ -44,6 +44,12 @@ void check(cudnnStatus_t status, std::string_view what, Here here) {
   fail_call(what, detail, cudnnGetErrorString(status), here);
 }
 
+void check(ncclResult_t status, std::string_view what, Here here) {
+  if (status == ncclSuccess) return;
+  // The text of the last error is the thread's where no communicator is named.
+  fail_call(what, ncclGetLastError(nullptr), ncclGetErrorString(status), here);
+}
+
 void check_launch(const char* kernel, Here here) {
   check(cudaGetLastError(), kernel, here);
   if (synchronous()) {

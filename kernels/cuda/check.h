@@ -8,6 +8,7 @@
 #include <cublasLt.h>
 #include <cuda_runtime_api.h>
 #include <cudnn.h>
+#include <nccl.h>
 
 namespace weft {
 
@@ -17,6 +18,8 @@ using Here = std::source_location;
 void check(cudaError_t status, std::string_view what, Here here = Here::current());
 void check(cublasStatus_t status, std::string_view what, Here here = Here::current());
 void check(cudnnStatus_t status, std::string_view what, Here here = Here::current());
+/// ncclInProgress is no success: who asks a communicator that does not block waits for it first.
+void check(ncclResult_t status, std::string_view what, Here here = Here::current());
 
 /// Other libraries' status codes convert to integers; none may slip in here.
 void check(auto, std::string_view, Here = Here::current()) = delete;

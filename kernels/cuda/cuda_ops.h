@@ -53,6 +53,8 @@ class CudaOps final : public Ops {
   // attention.cpp
   void attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
                  Tensor out) override;
+  // merge_attention.cu
+  void merge_attention(Tensor out, Tensor lse, const Tensor& part, const Tensor& part_lse) override;
   // latents.cu
   void patchify(const Tensor& z, Tensor y) override;
   void unpatchify(const Tensor& y, Tensor z) override;

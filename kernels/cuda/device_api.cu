@@ -114,6 +114,37 @@ void copy_within(void* to, const void* from, std::size_t bytes) {
         "cudaMemcpyAsync on the device");
 }
 
+// No pitch may reach 2 GB (channels of a long video have a larger one); such rows are long and few,
+// and one copy each costs nothing.
+void copy_3d(const PitchedCopy& c) {
+  constexpr std::size_t largest_pitch = INT32_MAX;
+  const auto copy_2d = [&](std::size_t slice, std::size_t first, std::size_t rows) {
+    void* to = static_cast<std::byte*>(c.to) + slice * c.to_slice + first * c.to_row;
+    const void* from =
+        static_cast<const std::byte*>(c.from) + slice * c.from_slice + first * c.from_row;
+    if (rows == 1) return copy_within(to, from, c.width);
+    check(cudaMemcpy2DAsync(to, c.to_row, from, c.from_row, c.width, rows, cudaMemcpyDeviceToDevice,
+                            cuda_stream()),
+          "cudaMemcpy2DAsync");
+  };
+  if (c.rows > 1 && std::max(c.to_row, c.from_row) > largest_pitch) {
+    for (std::size_t s = 0; s < c.slices; ++s) {
+      for (std::size_t r = 0; r < c.rows; ++r) copy_2d(s, r, 1);
+    }
+  } else if (c.slices == 1) {
+    copy_2d(0, 0, c.rows);
+  } else {
+    // The step of a slice is told in rows: it is a multiple of a row's.
+    cudaMemcpy3DParms p{};
+    p.srcPtr = make_cudaPitchedPtr(const_cast<void*>(c.from), c.from_row, c.width,
+                                   c.from_slice / c.from_row);
+    p.dstPtr = make_cudaPitchedPtr(c.to, c.to_row, c.width, c.to_slice / c.to_row);
+    p.extent = make_cudaExtent(c.width, c.rows, c.slices);
+    p.kind = cudaMemcpyDeviceToDevice;
+    check(cudaMemcpy3DAsync(&p, cuda_stream()), "cudaMemcpy3DAsync");
+  }
+}
+
 void zero(void* data, std::size_t bytes) {
   check(cudaMemsetAsync(data, 0, bytes, cuda_stream()), "cudaMemsetAsync");
 }
@@ -257,7 +288,7 @@ cudaStream_t cuda_stream() { return device().stream; }
 
 const DeviceApi* cuda_device_api() {
   static constexpr DeviceApi api{allocate, release, copy_from_host, copy_to_host, copy_within,
-                                 zero,     load,    memory,         reset_peak};
+                                 zero,     load,    memory,         reset_peak,   copy_3d};
   return device_problem().empty() ? &api : nullptr;
 }
 
@@ -266,6 +297,13 @@ std::string cuda_absent_reason() { return device_problem(); }
 int cuda_device_count() {
   int devices = 0;
   return device_problem().empty() && cudaGetDeviceCount(&devices) == cudaSuccess ? devices : 0;
+}
+
+std::string cuda_device_bus_id() {
+  std::array<char, 32> id{};
+  check(cudaDeviceGetPCIBusId(id.data(), static_cast<int>(id.size()), device().index),
+        "cudaDeviceGetPCIBusId");
+  return id.data();
 }
 
 }  // namespace weft

@@ -3,6 +3,7 @@
 // are contiguous, and the strided reads come from the caches.
 #include <algorithm>
 #include <initializer_list>
+#include <vector>
 
 #include "cuda_ops.h"
 #include "packs.cuh"
@@ -10,14 +11,31 @@
 namespace weft::cuda {
 namespace {
 
-// Host values one after the other in one small tensor on the device.
+// Up to so many floats travel as the argument of a kernel (4 KB for all arguments): a copy from the
+// host would wait for everything asked of the device before.
+constexpr std::int64_t values_per_launch = 960;
+
+struct StoreValues {
+  float values[values_per_launch];
+  float* to;
+  __device__ void operator()(std::int64_t /*plane*/, std::int64_t /*line*/, int i) const {
+    to[i] = values[i];
+  }
+};
+
+// Host values one after the other in one small tensor on the device. The host does not wait.
 Tensor uploaded(std::initializer_list<std::span<const float>> parts) {
-  std::int64_t count = 0;
-  for (const auto& part : parts) count += std::ssize(part);
-  const Tensor host = Tensor::empty({count});
-  float* to = host.data<float>();
-  for (const auto& part : parts) to = std::copy(part.begin(), part.end(), to);
-  return host.to(DeviceKind::cuda);
+  std::vector<float> all;
+  for (const auto& part : parts) all.insert(all.end(), part.begin(), part.end());
+  const std::int64_t count = std::ssize(all);
+  Tensor on_device = Tensor::empty({count}, DType::f32, DeviceKind::cuda);
+  for (std::int64_t begin = 0; begin < count; begin += values_per_launch) {
+    const std::int64_t n = std::min(values_per_launch, count - begin);
+    StoreValues store{{}, elements<float>(on_device) + begin};
+    std::copy_n(all.begin() + begin, n, store.values);
+    launch_lines("store_values", 1, 1, n, store);
+  }
+  return on_device;
 }
 
 // y[(t,h,w), (c,i,j)] = z[c, t, 2h+i, 2w+j].

@@ -4,10 +4,14 @@
 
 #include <csignal>
 #include <cstdio>
+#include <optional>
 
 #include "weft/base/log.h"
+#include "weft/comm/heartbeat.h"
 #include "weft/device/device_api.h"
-#include "weft/run/render_job.h"
+#include "weft/run/engine.h"
+#include "weft/run/output_claim.h"
+#include "weft/run/stop_request.h"
 
 #include "arguments.h"
 #include "inspect.h"
@@ -25,30 +29,50 @@ void print_problems(const std::vector<std::string>& problems) {
   std::fputs(text.c_str(), stderr);
 }
 
+/// Signals and time limits ask for a checkpoint and exit code 75.
+void watch_for_stops(const Job& job) {
+  StopRequest::install();
+  if (!job.time_limit.empty()) {
+    StopRequest::set_deadline(now_seconds() + parse_duration(job.time_limit),
+                              "time limit of " + job.time_limit);
+  }
+  if (const auto left = slurm_seconds_left()) {
+    StopRequest::set_deadline(now_seconds() + *left, "end of the Slurm job");
+  }
+}
+
 /// The parts that can go wrong on every rank alike: arguments, checks, plan. Throws InputError on
 /// all ranks or on none.
 int run_command(const Arguments& arguments, const Problems& found, const Session& session) {
   const Communicator comm = Communicator::world();
-  const int gpus = cuda_device_count();
-  if (gpus > 0 && arguments.job.device != "cpu") use_cuda_device(session.local_rank() % gpus);
+  const GpuShare share = gpu_share(session);
+  if (share.gpus > 0 && arguments.job.device != "cpu") use_cuda_device(share.index);
   const bool plan = arguments.command == "plan";
   const int ranks = plan && arguments.ranks > 0 ? arguments.ranks : comm.size();
   const PreparedJob prepared =
-      prepare_job(arguments.job, found, comm, ranks, plan ? JobUse::plan : JobUse::render);
+      prepare_job(arguments.job, found, comm, session, ranks, plan ? JobUse::plan : JobUse::render);
   if (plan) {
     if (comm.rank() == 0) {
-      std::fputs(
-          describe(prepared.plan, prepared.clip, prepared.model, machine_of(arguments.job)).c_str(),
-          stdout);
+      std::fputs(describe(prepared.plan, prepared.clip, prepared.model,
+                          machine_of(arguments.job, session.local_size()))
+                     .c_str(),
+                 stdout);
     }
     return 0;
   }
+  const OutputClaim claim(arguments.job, comm);
+  std::optional<Heartbeat> heartbeat;
+  if (comm.size() > 1) heartbeat.emplace(comm, session);
+  watch_for_stops(arguments.job);
   try {
-    render_job(arguments.job, prepared, comm, session);
+    Engine engine(comm, session, machine_of(arguments.job, session.local_size()),
+                  arguments.job.threads, Keep::one);
+    return render_job(arguments.job, prepared, engine, session) == JobEnd::stopped
+               ? stopped_exit_code
+               : 0;
   } catch (const InputError& e) {
     throw Error(e.what());  // from here on a problem is one rank's own
   }
-  return 0;
 }
 
 int inspect_command(const Arguments& arguments, const Problems& found) {

@@ -70,6 +70,10 @@ std::string inspect_record(const fs::path& path) {
   const auto seconds = file.numbers("/stages/seconds");  // [ranks, stages]
   const auto hosts = file.strings("/ranks/host");
   const auto wall = file.numbers("/ranks/wall_seconds");
+  if (wall.size() != hosts.size() || seconds.size() != hosts.size() * names.size()) {
+    fail_input("{}: {} hosts, {} stages, but {} stage times and {} wall times; it is damaged",
+               path.string(), hosts.size(), names.size(), seconds.size(), wall.size());
+  }
   out += fmt::format("\n{:>5} {:<16}", "rank", "host");
   for (const std::string& name : names) out += fmt::format(" {:>12}", name);
   out += fmt::format(" {:>10}\n", "wall s");

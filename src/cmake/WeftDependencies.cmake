@@ -18,3 +18,11 @@ weft_pkg(ffmpeg libavcodec libavformat libavutil libswscale)
 weft_pkg(sentencepiece sentencepiece)
 weft_pkg(utf8proc libutf8proc)
 weft_pkg(hdf5 hdf5)
+
+# libcsv has no pkg-config file.
+find_path(WEFT_CSV_INCLUDE csv.h REQUIRED)
+find_library(WEFT_CSV_LIBRARY csv REQUIRED)
+add_library(weft_csv INTERFACE)
+target_include_directories(weft_csv SYSTEM INTERFACE ${WEFT_CSV_INCLUDE})
+target_link_libraries(weft_csv INTERFACE ${WEFT_CSV_LIBRARY})
+add_library(weft::csv ALIAS weft_csv)

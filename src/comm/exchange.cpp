@@ -1,107 +1,88 @@
 #include "weft/comm/exchange.h"
 
-#include <cstring>
+#include <array>
 
 #include "weft/base/error.h"
 
 namespace weft {
 namespace {
 
-Shape packed_shape(std::int64_t channels, const Box& box) {
-  return {channels, box.frames().size(), box.rows().size(), box.cols().size()};
-}
-
 void check_tensor(const Tensor& data, const Box& box, const char* what) {
-  WEFT_ASSERT(data.defined() && data.device() == DeviceKind::cpu && data.dtype() == DType::f32 &&
-                  data.shape().rank() == 4 && data.shape() == packed_shape(data.dim(0), box),
-              "{} of {} is not a CPU float32 tensor [C, frames, rows, cols]", what, box.str());
+  WEFT_ASSERT(data.defined() && data.dtype() == DType::f32 && data.shape().rank() == 4 &&
+                  data.shape() == box_shape(data.dim(0), box),
+              "{} of {} is not a float32 tensor [C, frames, rows, cols]", what, box.str());
 }
 
-/// Calls f(packed, whole, columns) for every row of `part`: the two places where it begins.
-template <class F>
-void for_each_row(const BoxTensor& all, const Box& part, const Tensor& packed, F&& f) {
+struct Placed {
+  std::array<std::int64_t, 4> at, extent;  // all channels of the part, counted from the whole's box
+};
+
+Placed place_of(const Box& part, const BoxTensor& all, const Tensor& packed) {
   check_tensor(all.data, all.box, "the tensor");
   check_tensor(packed, part, "the packed part");
   WEFT_ASSERT(all.box.contains(part), "{} is not inside {}", part.str(), all.box.str());
-  WEFT_ASSERT(packed.dim(0) == all.data.dim(0), "{} channels packed of {}", packed.dim(0),
-              all.data.dim(0));
-  const std::int64_t columns = part.cols().size();
-  float* at = packed.data<float>();
-  for (std::int64_t c = 0; c < all.data.dim(0); ++c) {
-    for (std::int64_t t = part.frames().begin; t < part.frames().end; ++t) {
-      for (std::int64_t h = part.rows().begin; h < part.rows().end; ++h, at += columns) {
-        const std::int64_t frame = c * all.data.dim(1) + t - all.box.frames().begin;
-        const std::int64_t row = frame * all.data.dim(2) + h - all.box.rows().begin;
-        f(at,
-          all.data.data<float>() + row * all.data.dim(3) + part.cols().begin - all.box.cols().begin,
-          static_cast<std::size_t>(columns));
-      }
-    }
+  Placed placed{{0}, {all.data.dim(0)}};
+  for (std::size_t a = 0; a < 3; ++a) {
+    placed.at[a + 1] = part.axis[a].begin - all.box.axis[a].begin;
+    placed.extent[a + 1] = part.axis[a].size();
   }
+  return placed;
 }
 
-std::span<std::byte> bytes_of(const Tensor& t) { return {t.raw(), t.bytes()}; }
+constexpr std::array<std::int64_t, 4> origin{};
 
 }  // namespace
 
+Shape box_shape(std::int64_t channels, const Box& box) {
+  return {channels, box.frames().size(), box.rows().size(), box.cols().size()};
+}
+
 Tensor pack_box(const BoxTensor& from, const Box& box) {
-  Tensor packed = Tensor::empty(packed_shape(from.data.dim(0), box));
-  for_each_row(from, box, packed, [](float* part, const float* all, std::size_t n) {
-    std::memcpy(part, all, n * sizeof(float));
-  });
+  check_tensor(from.data, from.box, "the tensor");
+  const Tensor packed =
+      Tensor::empty(box_shape(from.data.dim(0), box), DType::f32, from.data.device());
+  const auto [at, extent] = place_of(box, from, packed);
+  copy_box(from.data, at, packed, origin, extent);
   return packed;
 }
 
 void unpack_box(const Tensor& packed, const Box& box, const BoxTensor& to) {
-  for_each_row(to, box, packed, [](const float* part, float* all, std::size_t n) {
-    std::memcpy(all, part, n * sizeof(float));
-  });
+  const auto [at, extent] = place_of(box, to, packed);
+  copy_box(packed, origin, to.data, at, extent);
 }
 
-PendingExchange start_exchange(const Communicator& comm, const TransferPlan& plan,
-                               std::int64_t channels, const std::function<BoxTensor(int)>& source,
-                               int tag) {
+PendingExchange start_exchange(TensorLink& link, const TransferPlan& plan, std::int64_t channels,
+                               const std::function<BoxTensor(int)>& source, DeviceKind device) {
   PendingExchange exchange;
-  const int me = comm.rank();
-  // Receives first: a message that finds its receive posted needs no buffer in between. Two
-  // messages between the same ranks keep the plan's order on both sides.
+  std::vector<TensorMessage> sends, receives;
+  const int me = link.rank();
   for (const Transfer& t : plan) {
-    if (t.to_rank != me) continue;
-    auto& item = exchange.receives_.emplace_back();
-    item.transfer = t;
-    if (t.from_rank == me) continue;
-    item.packed = Tensor::empty(packed_shape(channels, t.box));
-    item.pending = comm.start_receive(bytes_of(item.packed), t.from_rank, tag);
-  }
-  auto local = exchange.receives_.begin();
-  for (const Transfer& t : plan) {
-    const bool stays = t.from_rank == me && t.to_rank == me;
-    while (stays && local->transfer.from_rank != me) ++local;
-    if (t.from_rank != me) continue;
-    Tensor packed = pack_box(source(t.from_item), t.box);
-    WEFT_ASSERT(packed.dim(0) == channels, "item {} has {} channels, want {}", t.from_item,
-                packed.dim(0), channels);
-    if (stays) {
-      (local++)->packed = packed;
-    } else {
-      auto& item = exchange.sends_.emplace_back();
-      item.transfer = t;
-      item.packed = packed;
-      item.pending = comm.start_send(bytes_of(packed), t.to_rank, tag);
+    Tensor packed;
+    if (t.from_rank == me) {
+      packed = pack_box(source(t.from_item), t.box);
+      WEFT_ASSERT(packed.dim(0) == channels && packed.device() == device,
+                  "item {} has {} channels on {}, want {} on {}", t.from_item, packed.dim(0),
+                  device_name(packed.device()), channels, device_name(device));
+      if (t.to_rank != me) sends.push_back({packed, t.to_rank});
     }
+    if (t.to_rank != me) continue;
+    if (t.from_rank != me) {
+      packed = Tensor::empty(box_shape(channels, t.box), DType::f32, device);
+      receives.push_back({packed, t.from_rank});
+    }
+    exchange.to_here_.push_back({t, packed});
   }
+  exchange.moved_ = link.start(std::move(sends), std::move(receives));
   return exchange;
 }
 
 void PendingExchange::finish(const std::function<void(const Transfer&, const Tensor&)>& arrived) {
-  for (Item& item : receives_) {
-    item.pending.wait();
+  moved_.finish();
+  for (Item& item : to_here_) {
     arrived(item.transfer, item.packed);
-    item.packed = {};
+    item.packed = {};  // freed as soon as it has been used
   }
-  for (Item& item : sends_) item.pending.wait();
-  receives_.clear();
-  sends_.clear();
+  to_here_.clear();
 }
 
 }  // namespace weft

@@ -6,6 +6,7 @@
 
 #include "weft/base/error.h"
 #include "weft/base/log.h"
+#include "weft/comm/heartbeat.h"
 
 #include "mpi_check.h"
 
@@ -60,6 +61,7 @@ Session::~Session() {
 }
 
 void Session::abort(int exit_code) {
+  Heartbeat::quiet();
   if (mpi_is_usable()) MPI_Abort(MPI_COMM_WORLD, exit_code);
   std::_Exit(exit_code);
 }

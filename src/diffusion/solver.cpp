@@ -72,6 +72,13 @@ void UniPc::step(Ops& ops, int i, const Tensor& velocity, Tensor x) {
   order_ = order;
 }
 
+void UniPc::visit(StateVisitor& visitor) {
+  visitor.tensor("model_0", model_[0]);
+  visitor.tensor("model_1", model_[1]);
+  visitor.tensor("corrected", corrected_);
+  visitor.integer("order", order_);
+}
+
 void FlowEuler::step(Ops& ops, int i, const Tensor& velocity, Tensor x) {
   const auto at = static_cast<std::size_t>(i);
   const float step = schedule_.sigmas[at + 1] - schedule_.sigmas[at];

@@ -72,26 +72,4 @@ std::vector<RankTraffic> traffic(const TransferPlan& plan, std::int64_t channels
   return bytes;
 }
 
-double predicted_seconds(std::span<const double> flops, std::span<const RankTraffic> bytes,
-                         const RankSpeed& speed) {
-  WEFT_ASSERT(flops.size() == bytes.size(), "{} ranks with work, {} with traffic", flops.size(),
-              bytes.size());
-  WEFT_ASSERT(speed.flops_per_second > 0 && speed.bytes_per_second > 0, "speeds {} and {}",
-              speed.flops_per_second, speed.bytes_per_second);
-  double slowest = 0;
-  for (std::size_t r = 0; r < flops.size(); ++r) {
-    const auto moved = static_cast<double>(std::max(bytes[r].sent, bytes[r].received));
-    slowest = std::max(slowest, flops[r] / speed.flops_per_second + moved / speed.bytes_per_second);
-  }
-  return slowest;
-}
-
-double predicted_speedup(std::span<const double> flops, std::span<const RankTraffic> bytes,
-                         const RankSpeed& speed) {
-  const double parallel = predicted_seconds(flops, bytes, speed);
-  WEFT_ASSERT(parallel > 0, "no work on {} ranks", flops.size());
-  const double all = std::accumulate(flops.begin(), flops.end(), 0.0);
-  return all / speed.flops_per_second / parallel;
-}
-
 }  // namespace weft

@@ -11,10 +11,13 @@ constexpr std::array<const char*, 3> axis_names{"frames", "rows", "columns"};
 // A patch of the transformer is 1 x 2 x 2 cells: a window must hold whole patches.
 constexpr std::array<std::int64_t, 3> axis_align{1, 2, 2};
 
-std::vector<Range> place(std::int64_t extent, std::int64_t size, std::int64_t overlap) {
+std::vector<Range> place(std::int64_t extent, std::int64_t size, std::int64_t overlap,
+                         std::int64_t shift) {
   if (size >= extent) return {Range{0, extent}};
   std::vector<Range> ranges;
-  for (std::int64_t begin = 0;; begin += size - overlap) {
+  // What a shift uncovers at the beginning gets a window of its own, moved inwards.
+  if (shift > 0) ranges.push_back({0, size});
+  for (std::int64_t begin = shift;; begin += size - overlap) {
     begin = std::min(begin, extent - size);
     ranges.push_back({begin, begin + size});
     if (begin + size == extent) return ranges;
@@ -56,11 +59,13 @@ void check_axis(const char* name, std::int64_t size, std::int64_t overlap, std::
 }
 
 AxisWindows cover_checked(std::int64_t extent, std::int64_t size, std::int64_t overlap,
-                          std::int64_t align) {
+                          std::int64_t align, std::int64_t shift) {
   WEFT_ASSERT(extent >= 1 && extent % align == 0, "extent {} for windows aligned to {}", extent,
               align);
+  WEFT_ASSERT(0 <= shift && shift < size - overlap && shift % align == 0,
+              "windows of {} that overlap by {} shifted by {}", size, overlap, shift);
   AxisWindows axis;
-  axis.ranges = place(extent, size, overlap);
+  axis.ranges = place(extent, size, overlap, shift);
   std::vector<double> total(static_cast<std::size_t>(extent), 0.0);
   std::vector<std::vector<double>> raw(axis.ranges.size());
   for (std::size_t i = 0; i < axis.ranges.size(); ++i) {
@@ -79,6 +84,26 @@ AxisWindows cover_checked(std::int64_t extent, std::int64_t size, std::int64_t o
   return axis;
 }
 
+void check_axes(const Box& volume, const WindowSize& window) {
+  Problems problems;
+  for (std::size_t a = 0; a < 3; ++a) {
+    WEFT_ASSERT(volume.axis[a].begin == 0, "the volume starts at {}", volume.str());
+    check_axis(axis_names[a], window.size[a], window.overlap[a], axis_align[a], problems);
+  }
+  problems.throw_if_any();
+}
+
+/// floor(places x r), where r is n written in `base` and mirrored at the point: 0, 1/2, 1/4, 3/4,
+/// 1/8, ... for base 2. Below 2^31 x places, so it fits.
+std::int64_t scaled_radical_inverse(std::int64_t n, std::int64_t base, std::int64_t places) {
+  std::int64_t mirrored = 0, scale = 1;
+  for (; n > 0; n /= base) {
+    mirrored = mirrored * base + n % base;
+    scale *= base;
+  }
+  return mirrored * places / scale;
+}
+
 }  // namespace
 
 AxisWindows cover_axis(std::int64_t extent, std::int64_t size, std::int64_t overlap,
@@ -86,7 +111,7 @@ AxisWindows cover_axis(std::int64_t extent, std::int64_t size, std::int64_t over
   Problems problems;
   check_axis("the axis", size, overlap, align, problems);
   problems.throw_if_any();
-  return cover_checked(extent, size, overlap, align);
+  return cover_checked(extent, size, overlap, align, 0);
 }
 
 std::span<const float> WindowPlan::weights(int w, int axis) const {
@@ -95,19 +120,27 @@ std::span<const float> WindowPlan::weights(int w, int axis) const {
   return axes.at(a).weights[static_cast<std::size_t>(window.index[a])];
 }
 
-WindowPlan make_window_plan(const Box& volume, const WindowSize& window) {
-  Problems problems;
+WindowShift window_shift(const Box& volume, const WindowSize& window, int step) {
+  check_axes(volume, window);
+  WEFT_ASSERT(step >= 0, "step {}", step);
+  constexpr std::array<std::int64_t, 3> bases{2, 3, 5};
+  auto base = bases.begin();
+  WindowShift shift{};
   for (std::size_t a = 0; a < 3; ++a) {
-    WEFT_ASSERT(volume.axis[a].begin == 0, "the volume starts at {}", volume.str());
-    check_axis(axis_names[a], window.size[a], window.overlap[a], axis_align[a], problems);
+    if (window.size[a] >= volume.axis[a].end) continue;
+    const std::int64_t places = (window.size[a] - window.overlap[a]) / axis_align[a];
+    shift[a] = scaled_radical_inverse(step, *base++, places) * axis_align[a];
   }
-  problems.throw_if_any();
+  return shift;
+}
 
+WindowPlan make_window_plan(const Box& volume, const WindowSize& window, const WindowShift& shift) {
+  check_axes(volume, window);
   WindowPlan plan;
   plan.volume = volume;
   for (std::size_t a = 0; a < 3; ++a) {
-    plan.axes[a] =
-        cover_checked(volume.axis[a].end, window.size[a], window.overlap[a], axis_align[a]);
+    plan.axes[a] = cover_checked(volume.axis[a].end, window.size[a], window.overlap[a],
+                                 axis_align[a], shift[a]);
   }
   const auto& [frames, rows, cols] = plan.axes;
   for (std::size_t t = 0; t < frames.ranges.size(); ++t) {

@@ -19,6 +19,10 @@ herr_t append_message(unsigned depth, const H5E_error2_t* error, void* out) {
 void hdf5_start() {
   if (H5open() < 0) fail("the HDF5 library cannot start");
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+  // A file may come from anyone: it must not make the library open other files or load plugins.
+  // (Unregistering twice is an error without consequence.)
+  H5Lunregister(H5L_TYPE_EXTERNAL);
+  H5PLset_loading_state(0);
 }
 
 std::string hdf5_error() {

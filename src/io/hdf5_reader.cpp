@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <cstring>
+#include <fstream>
+#include <string_view>
 
 #include "weft/io/hdf5_file.h"
 
@@ -7,6 +9,11 @@
 
 namespace weft {
 namespace {
+
+// Far above what is written here; a chunk is held in memory whole, however little of it is read.
+constexpr std::uintmax_t most_chunk_bytes = std::uintmax_t{1} << 26U;
+// Texts of variable length may all point at one stretch of the file.
+constexpr std::uintmax_t most_text_bytes = std::uintmax_t{1} << 30U;
 
 /// Reads all elements of an attribute or dataset as the given memory type.
 using ReadAll = herr_t (*)(hid_t object, hid_t memory, void* out);
@@ -17,6 +24,8 @@ herr_t read_dataset(hid_t object, hid_t memory, void* out) {
   return H5Dread(object, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, out);
 }
 
+// Names are collected in the file's own order and sorted here: for any other order HDF5 1.10 builds
+// a table of all links first, and frees what it never read when the group is damaged.
 herr_t append_name(hid_t, const char* name, const H5L_info_t*, void* out) {
   static_cast<std::vector<std::string>*>(out)->emplace_back(name);
   return 0;
@@ -44,11 +53,27 @@ struct Hdf5Reader::Impl {
     std::error_code error;
     file_bytes = std::filesystem::file_size(path, error);
     if (error) fail_input("{}: cannot be read: {}", path.string(), error.message());
+    check_format();
     const Hdf5Id access(H5Pcreate(H5P_FILE_ACCESS), &H5Pclose);
     // Finished files never change, and some network file systems have no locks.
     H5Pset_file_locking(access.get(), 0, 1);
     file = Hdf5Id(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), &H5Fclose);
     check(file.get(), "not a whole HDF5 file");
+  }
+
+  /// The library may crash on damage in the formats before 1.10's, which have no checksums.
+  void check_format() const {
+    constexpr std::string_view start("\x89HDF\r\n\x1A\n\x03", 9);
+    std::array<char, 9> found{};
+    std::ifstream(path, std::ios::binary).read(found.data(), found.size());
+    const std::string_view text(found.data(), found.size());
+    if (text.substr(0, 8) != start.substr(0, 8)) {
+      fail_input("{}: not a whole HDF5 file: it does not begin like one", path.string());
+    }
+    if (text != start) {
+      fail_input("{}: an HDF5 file in an older format than weft writes, without checksums",
+                 path.string());
+    }
   }
 
   void check(hid_t result, const std::string& what) const {
@@ -67,8 +92,10 @@ struct Hdf5Reader::Impl {
     check(space.get(), "the shape of " + name + " is unreadable");
     const hssize_t count = H5Sget_simple_extent_npoints(space.get());
     check(count, "the shape of " + name + " is unreadable");
+    const std::size_t element_bytes = H5Tget_size(type.get());
+    if (element_bytes == 0) fail_input("{}: the type of {} is damaged", path.string(), name);
     // Nothing is allocated that the file cannot hold.
-    if (static_cast<std::uintmax_t>(count) > file_bytes / H5Tget_size(type.get())) {
+    if (static_cast<std::uintmax_t>(count) > file_bytes / element_bytes) {
       fail_input("{}: {} claims {} elements, more than the file holds; it is damaged",
                  path.string(), name, count);
     }
@@ -80,9 +107,42 @@ struct Hdf5Reader::Impl {
             static_cast<std::size_t>(count)};
   }
 
+  /// Values must lie in this file, and take no more memory on the way than they have bytes.
+  void check_storage(hid_t object, const std::string& where) const {
+    const Hdf5Id storage(H5Dget_create_plist(object), &H5Pclose);
+    check(storage.get(), "the layout of " + where + " is unreadable");
+    const H5D_layout_t layout = H5Pget_layout(storage.get());
+    if (layout == H5D_VIRTUAL || H5Pget_external_count(storage.get()) != 0) {
+      fail_input("{}: {} keeps its values in other files", path.string(), where);
+    }
+    for (int i = 0; i < H5Pget_nfilters(storage.get()); ++i) {
+      std::size_t parameters = 0;
+      const H5Z_filter_t filter = H5Pget_filter2(storage.get(), static_cast<unsigned>(i), nullptr,
+                                                 &parameters, nullptr, 0, nullptr, nullptr);
+      if (filter != H5Z_FILTER_FLETCHER32) {
+        fail_input("{}: {} is compressed, which weft's own files are not; undo it with h5repack",
+                   path.string(), where);
+      }
+    }
+    if (layout != H5D_CHUNKED) return;
+    std::array<hsize_t, H5S_MAX_RANK> chunk{};
+    const int rank = H5Pget_chunk(storage.get(), H5S_MAX_RANK, chunk.data());
+    const Hdf5Id type(H5Dget_type(object), &H5Tclose);
+    std::uintmax_t bytes = H5Tget_size(type.get());
+    for (int i = 0; i < rank; ++i) {
+      const hsize_t side = chunk[static_cast<std::size_t>(i)];
+      bytes = side == 0 || bytes > most_chunk_bytes / side ? most_chunk_bytes + 1 : bytes * side;
+    }
+    if (rank < 0 || bytes > most_chunk_bytes) {
+      fail_input("{}: {} is stored in chunks of more than {} bytes; it is damaged", path.string(),
+                 where, most_chunk_bytes);
+    }
+  }
+
   [[nodiscard]] StoredValues dataset(const std::string& where) const {
     Hdf5Id object(H5Dopen2(file.get(), where.c_str(), H5P_DEFAULT), &H5Dclose);
     check(object.get(), "has no readable dataset " + where);
+    check_storage(object.get(), where);
     Hdf5Id type(H5Dget_type(object.get()), &H5Tclose);
     Hdf5Id space(H5Dget_space(object.get()), &H5Sclose);
     return describe(std::move(object), std::move(type), std::move(space), &read_dataset, where);
@@ -120,6 +180,10 @@ struct Hdf5Reader::Impl {
     }
     std::vector<std::string> texts;
     if (H5Tis_variable_str(from.type.get()) > 0) {
+      if (from.count > most_text_bytes / file_bytes) {
+        fail_input("{}: {} holds {} texts of variable length, which may be more than {} bytes",
+                   path.string(), from.name, from.count, most_text_bytes);
+      }
       std::vector<char*> pointers = read<char*>(from, from.type.get());
       for (const char* text : pointers) texts.emplace_back(text == nullptr ? "" : text);
       if (from.count > 0) {
@@ -149,7 +213,18 @@ struct Hdf5Reader::Impl {
     H5Sget_simple_extent_dims(values.space.get(), stored.data(), nullptr);
     std::array<std::int64_t, Shape::max_rank> dims{};
     std::copy(stored.begin(), stored.end(), dims.begin());
-    return Shape(std::span<const std::int64_t>(dims.data(), static_cast<std::size_t>(rank)));
+    const std::span<const std::int64_t> shape(dims.data(), static_cast<std::size_t>(rank));
+    // The library's own count is a product that wraps round; a space of no kind has no shape.
+    std::int64_t count = 1;
+    bool sound = true;
+    for (const std::int64_t dim : shape) {
+      sound = sound && dim >= 0 && !__builtin_mul_overflow(count, dim, &count);
+    }
+    if (!sound || static_cast<std::size_t>(count) != values.count) {
+      fail_input("{}: {} has no shape, or one that does not fit its size", path.string(),
+                 values.name);
+    }
+    return Shape(shape);
   }
 
   std::filesystem::path path;
@@ -168,17 +243,20 @@ bool Hdf5Reader::has(const std::string& where) const {
 std::vector<std::string> Hdf5Reader::children(const std::string& group) const {
   const Hdf5Id object = impl_->open(group);
   std::vector<std::string> names;
-  impl_->check(H5Literate(object.get(), H5_INDEX_NAME, H5_ITER_INC, nullptr, &append_name, &names),
-               "cannot list " + group);
+  impl_->check(
+      H5Literate(object.get(), H5_INDEX_NAME, H5_ITER_NATIVE, nullptr, &append_name, &names),
+      "cannot list " + group);
+  std::sort(names.begin(), names.end());
   return names;
 }
 
 std::vector<std::string> Hdf5Reader::attributes(const std::string& group) const {
   const Hdf5Id object = impl_->open(group);
   std::vector<std::string> names;
-  impl_->check(H5Aiterate2(object.get(), H5_INDEX_NAME, H5_ITER_INC, nullptr,
+  impl_->check(H5Aiterate2(object.get(), H5_INDEX_NAME, H5_ITER_NATIVE, nullptr,
                            &append_attribute_name, &names),
                "cannot list the attributes of " + group);
+  std::sort(names.begin(), names.end());
   return names;
 }
 

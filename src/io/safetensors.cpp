@@ -1,14 +1,9 @@
 #include "weft/io/safetensors.h"
 
 #include <bit>
-#include <cerrno>
 #include <cstring>
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
+#include "mapped_file.h"
 #include "safetensors_header.h"
 #include "strict_json.h"
 
@@ -32,23 +27,6 @@ std::string not_weights(std::string_view start) {
   }
   return "";
 }
-
-/// An open file that closes itself.
-class OpenFile {
- public:
-  // Without O_NONBLOCK a named pipe would make the open wait for a writer for ever.
-  explicit OpenFile(const std::filesystem::path& path)
-      : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {}
-  ~OpenFile() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  OpenFile(const OpenFile&) = delete;
-  OpenFile& operator=(const OpenFile&) = delete;
-  [[nodiscard]] int get() const { return descriptor_; }
-
- private:
-  int descriptor_;
-};
 
 std::uint64_t read_u64(const std::byte* from) {
   std::uint64_t value = 0;
@@ -117,31 +95,18 @@ void convert_u16(const StoredTensor& from, float* to, Convert convert) {
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path) {
-  const OpenFile file(path);
-  if (file.get() < 0) fail_input("{}: cannot open: {}", path.string(), std::strerror(errno));
-  struct stat status {};
-  if (::fstat(file.get(), &status) != 0) {
-    fail_input("{}: cannot stat: {}", path.string(), std::strerror(errno));
-  }
-  if (!S_ISREG(status.st_mode)) fail_input("{}: not a regular file", path.string());
-  map_bytes_ = static_cast<std::size_t>(status.st_size);
-  if (map_bytes_ == 0) {
-    fail_input("{}: the file is empty; is the download complete?", path.string());
-  }
-  map_ = ::mmap(nullptr, map_bytes_, PROT_READ, MAP_PRIVATE, file.get(), 0);
-  if (map_ == MAP_FAILED) {
-    fail("{}: cannot map {} bytes: {}", path.string(), map_bytes_, std::strerror(errno));
-  }
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
+    : path_(path), map_(std::make_unique<MappedFile>(path)) {
   try {
-    tensors_ = read_tensors(static_cast<const std::byte*>(map_), map_bytes_);
+    tensors_ = read_tensors(map_->data(), map_->bytes());
   } catch (const FormatError& reason) {
-    ::munmap(map_, map_bytes_);
     throw InputError(fmt::format("{}: {}", path.string(), reason.what()));
   }
 }
 
-SafetensorsFile::~SafetensorsFile() { ::munmap(map_, map_bytes_); }
+SafetensorsFile::~SafetensorsFile() = default;
+
+const FileStamp& SafetensorsFile::stamp() const { return map_->stamp(); }
 
 void convert_to_f32(const StoredTensor& from, float* to) {
   if (from.bytes == 0) return;

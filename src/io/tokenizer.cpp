@@ -7,6 +7,8 @@
 
 #include "weft/base/error.h"
 
+#include "sentencepiece_check.h"
+
 namespace weft {
 namespace fs = std::filesystem;
 namespace {
@@ -51,10 +53,18 @@ struct Tokenizer::Impl {
 
 Tokenizer::Tokenizer(const fs::path& folder) : impl_(std::make_unique<Impl>()) {
   const fs::path path = find_model(folder);
-  const auto status = impl_->processor.LoadFromSerializedProto(read_model(path));
-  if (!status.ok()) {
-    fail_input("{}: not a sentencepiece model ({}); download it again", path.string(),
-               status.ToString());
+  const std::string model = read_model(path);
+  std::string problem = sentencepiece_problem(model);
+  if (problem.empty()) {
+    try {
+      const auto status = impl_->processor.LoadFromSerializedProto(model);
+      if (!status.ok()) problem = status.ToString();
+    } catch (const std::exception& e) {  // of the library's trie: pieces that it cannot hold
+      problem = e.what();
+    }
+  }
+  if (!problem.empty()) {
+    fail_input("{}: not a sentencepiece model ({}); download it again", path.string(), problem);
   }
   if (impl_->processor.eos_id() < 0) {
     fail_input("{}: the model has no end-of-sequence piece, which text encoders need",

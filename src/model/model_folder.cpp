@@ -87,6 +87,25 @@ void check_fit(const ModelFolder& m, Problems& problems) {
   }
 }
 
+/// Stamps of the weight files of one component; none when there is no such folder.
+std::map<fs::path, FileStamp> stamps_of(const fs::path& component) {
+  std::map<fs::path, FileStamp> stamps;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(component, error)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.ends_with(".safetensors") && !name.ends_with(".index.json")) continue;
+    // A link that leads nowhere, or a file that is being replaced: told when it is opened.
+    if (entry.exists(error)) stamps.emplace(entry.path(), FileStamp::of(entry.path()));
+  }
+  return stamps;
+}
+
+std::vector<std::string> components_of(const ModelFolder& m) {
+  std::vector<std::string> components{"text_encoder", "transformer", "vae"};
+  if (m.two_experts) components.emplace_back("transformer_2");
+  return components;
+}
+
 }  // namespace
 
 ModelFolder ModelFolder::read(const fs::path& path, Problems& problems) {
@@ -121,6 +140,7 @@ ModelFolder ModelFolder::read(const fs::path& path, Problems& problems) {
   }
   m.expand_timesteps = index.boolean("expand_timesteps", false);
   m.two_experts = listed(index.json(), "transformer_2");
+  for (const std::string& c : components_of(m)) m.stamps.merge(stamps_of(path / c));
   if (m.two_experts) {
     // A boundary without a second expert has no meaning (spec 1). Without a boundary the pipeline
     // never hands over to the second expert, and neither does a boundary of 0.
@@ -142,6 +162,27 @@ ModelFolder ModelFolder::read(const fs::path& path, Problems& problems) {
   return m;
 }
 
+void ModelFolder::check_unchanged(const std::string& component) const {
+  constexpr const char* advice = "; start the job again when the model folder is at rest";
+  const auto now = stamps_of(path / component);
+  for (const auto& [file, stamp] : stamps) {
+    if (file.parent_path() != path / component) continue;
+    const auto found = now.find(file);
+    if (found == now.end()) {
+      fail("{}: it is gone; it was there when the job was checked{}", file.string(), advice);
+    }
+    if (found->second != stamp) {
+      fail("{}: it has changed since the job was checked: it had {}, now it has {}{}",
+           file.string(), stamp.str(), found->second.str(), advice);
+    }
+  }
+  for (const auto& [file, stamp] : now) {
+    if (!stamps.contains(file)) {
+      fail("{}: it is new; it was not there when the job was checked{}", file.string(), advice);
+    }
+  }
+}
+
 std::shared_ptr<const TensorFiles> ModelFolder::files(const std::string& component) const {
   return std::make_shared<const TensorFiles>(path / component, stem_of(component));
 }
@@ -160,9 +201,12 @@ auto construct(const ModelFolder& m, const std::string& component, WeightSource:
 }
 
 template <class Make>
-auto load(const ModelFolder& m, const std::string& component, const Ops& ops, Make&& make) {
+auto load(const ModelFolder& m, const std::string& component, const Placement& placement,
+          Make&& make) {
   Problems problems;
-  auto model = construct(m, component, WeightSource::Mode::load, ops, problems, make);
+  m.check_unchanged(component);
+  auto model = construct(m, component, WeightSource::Mode::load, placement, problems, make);
+  m.check_unchanged(component);  // nor while it was read
   problems.throw_if_any();
   return model;
 }
@@ -210,18 +254,19 @@ void ModelFolder::check_weights(Problems& problems) const {
   problems.collect([&] { construct(*this, "vae", mode, cpu, problems, make_encoder(*this)); });
 }
 
-TextEncoder ModelFolder::load_text_encoder(const Ops& ops) const {
-  return load(*this, "text_encoder", ops, make_text(*this));
+TextEncoder ModelFolder::load_text_encoder(const Placement& placement) const {
+  return load(*this, "text_encoder", placement, make_text(*this));
 }
-WanTransformer ModelFolder::load_transformer(const std::string& component, const Ops& ops) const {
+WanTransformer ModelFolder::load_transformer(const std::string& component,
+                                             const Placement& placement) const {
   const bool second = component == "transformer_2";
-  return load(*this, component, ops, make_transformer(second ? transformer_2 : transformer));
+  return load(*this, component, placement, make_transformer(second ? transformer_2 : transformer));
 }
-VaeDecoder ModelFolder::load_decoder(const Ops& ops) const {
-  return load(*this, "vae", ops, make_decoder(*this));
+VaeDecoder ModelFolder::load_decoder(const Placement& placement) const {
+  return load(*this, "vae", placement, make_decoder(*this));
 }
-VaeEncoder ModelFolder::load_encoder(const Ops& ops) const {
-  return load(*this, "vae", ops, make_encoder(*this));
+VaeEncoder ModelFolder::load_encoder(const Placement& placement) const {
+  return load(*this, "vae", placement, make_encoder(*this));
 }
 
 }  // namespace weft

@@ -77,18 +77,59 @@ const StoredTensor* WeightSource::checked(const std::string& name, const Shape& 
   return stored;
 }
 
-bool WeightSource::fill(const std::string& name, const Shape& shape, const Tensor& to) {
+void WeightSource::read(const StoredTensor& stored, ElementRange part, const Tensor& to) {
+  if (part.size() == 0) return;
+  const std::size_t size = dtype_size(type_of(stored));
+  const StoredTensor piece{stored.dtype,
+                           {part.size()},
+                           stored.data + static_cast<std::size_t>(part.begin) * size,
+                           static_cast<std::size_t>(part.size()) * size};
+  if (to.device() == DeviceKind::cpu) {
+    convert_to_f32(piece, to.data<float>());
+  } else {
+    cuda_device_api()->load(to.raw(), to.dtype(), piece.data, type_of(piece), part.size());
+  }
+  bytes_read_ += piece.bytes;
+}
+
+void WeightSource::read_whole(const StoredTensor& stored, const Tensor& to) {
+  const std::int64_t count = to.numel();
+  const Tensor flat = to.reshape({count});
+  WeightPeers* peers = placement_.peers;
+  if (peers == nullptr || peers->size() == 1 || stored.bytes < shared_reading_bytes) {
+    return read(stored, {0, count}, flat);
+  }
+  std::vector<std::int64_t> begins;
+  for (int r = 0; r <= peers->size(); ++r) begins.push_back(count * r / peers->size());
+  const auto mine = static_cast<std::size_t>(peers->rank());
+  const ElementRange part{begins[mine], begins[mine + 1]};
+  read(stored, part, flat.slice(part.begin, part.end));
+  peers->gather(flat, begins);
+}
+
+bool WeightSource::take_into(const std::string& name, const Shape& shape, const Tensor& to) {
   if (files_ == nullptr) {
-    fill_random(name, to);
+    fill_random(name, to);  // the same on every rank
     return true;
   }
   const StoredTensor* stored = checked(name, shape);
   if (stored == nullptr || mode_ == Mode::check) return false;
-  if (to.device() == DeviceKind::cpu) {
-    convert_to_f32(*stored, to.data<float>());
-  } else {
-    cuda_device_api()->load(to.raw(), to.dtype(), stored->data, type_of(*stored), to.numel());
+  read_whole(*stored, to);
+  bytes_loaded_ += to.bytes();
+  return true;
+}
+
+bool WeightSource::take_part(const std::string& name, const Shape& shape, ElementRange part,
+                             const Tensor& to) {
+  if (files_ == nullptr) {
+    const Tensor whole = Tensor::empty({shape.numel()}, to.dtype(), to.device());
+    fill_random(name, whole.reshape(shape));
+    copy(whole.slice(part.begin, part.end), to);
+    return true;
   }
+  const StoredTensor* stored = checked(name, shape);
+  if (stored == nullptr || mode_ == Mode::check) return false;
+  read(*stored, part, to);
   bytes_loaded_ += to.bytes();
   return true;
 }
@@ -100,7 +141,7 @@ Tensor WeightSource::take_as(const std::string& name, const Shape& shape, DType 
     return {};
   }
   const Tensor t = Tensor::empty(shape, type, placement_.device);
-  return fill(name, shape, t) ? t : Tensor{};
+  return take_into(name, shape, t) ? t : Tensor{};
 }
 
 Tensor WeightSource::take(const std::string& name, const Shape& shape) {
@@ -122,7 +163,7 @@ std::vector<Tensor> WeightSource::take_group(std::span<const std::string> names,
   const Tensor all = Tensor::empty({count, shape.numel()}, placement_.type, placement_.device);
   for (std::int64_t i = 0; i < count; ++i) {
     const Tensor one = all.slice(i, i + 1).reshape(shape);
-    group.push_back(fill(names[static_cast<std::size_t>(i)], shape, one) ? one : Tensor{});
+    group.push_back(take_into(names[static_cast<std::size_t>(i)], shape, one) ? one : Tensor{});
   }
   return group;
 }

@@ -7,7 +7,9 @@
 #include <deque>
 #include <optional>
 
+#include "weft/base/activity.h"
 #include "weft/parallel/ring_history.h"
+#include "weft/parallel/windows.h"
 
 #include "stages.h"
 
@@ -83,6 +85,7 @@ void decode_exact(RenderContext& context, const ModelFolder& model, const Clip& 
 
   for (auto& [p, latents] : pieces) {
     const ScopedContext doing(fmt::format("decoding chunk {} of {}", p, count));
+    set_activity(Stage::decode, p);
     Tensor frames;
     {
       const ScopedStage stage(context.profile, Stage::decode);
@@ -167,30 +170,27 @@ void decode_tiles(RenderContext& context, const ModelFolder& model, const Clip& 
 }  // namespace
 
 void decode(RenderContext& context, const ModelFolder& model, const Clip& clip,
-            const RenderPlan& plan, const WindowExchange& exchange, std::vector<Tensor> latents,
-            FrameSink* sink) {
+            const RenderPlan& plan, Denoised denoised, FrameSink* sink) {
   std::vector<LatentPiece> pieces;
   {
     ScopedStage stage(context.profile, Stage::exchange);
-    const std::int64_t before = exchange.comm().bytes_sent();
-    pieces = exchange.gather(latents, plan.pieces, plan.piece_owner);
-    latents.clear();
-    stage.add_bytes(exchange.comm().bytes_sent() - before);
+    const auto all = context.fabric.link(context.comm);
+    pieces = gather_pieces(*all, denoised.windows, denoised.leader, clip.channels,
+                           context.ops.device(), denoised.latents, plan.pieces, plan.piece_owner);
+    denoised.latents.clear();
+    stage.add_bytes(all->bytes_sent());
   }
   const bool idle = pieces.empty() && context.comm.rank() != 0;  // more ranks than work
-  std::optional<VaeDecoder> decoder;
-  if (!idle) {
-    const ScopedStage loading(context.profile, Stage::load);
-    decoder.emplace(model.load_decoder(context.ops));
-  }
+  const VaeDecoder* decoder = idle ? nullptr : &context.models.decoder();
   context.progress.begin(Stage::decode, clip.frames, "frames");
   if (clip.decode == DecodeKind::exact) {
     std::vector<bool> skips_first;
-    for (int layer = 0; decoder && layer < decoder->history_layers(); ++layer) {
+    for (int layer = 0; decoder != nullptr && layer < decoder->history_layers(); ++layer) {
       skips_first.push_back(decoder->skips_first(layer));
     }
     // Made on every rank, also an idle one: it splits off a communicator of its own.
-    RingHistory history(context.comm, skips_first, static_cast<int>(plan.pieces.size()));
+    RingHistory history(context.fabric, context.comm, skips_first,
+                        static_cast<int>(plan.pieces.size()));
     if (!idle) decode_exact(context, model, clip, plan, pieces, *decoder, history, sink);
     history.finish();
   } else if (!idle) {

@@ -1,12 +1,16 @@
-// Receives prompt embeddings, hands this rank's windows of denoised latents to the decode stage.
+// Receives prompt embeddings, hands denoised windows to the decode stage.
 #include <optional>
 
+#include "weft/base/activity.h"
 #include "weft/base/log.h"
 #include "weft/base/rng.h"
 #include "weft/diffusion/denoiser.h"
 #include "weft/diffusion/solver.h"
+#include "weft/parallel/windows.h"
 
+#include "denoise_state.h"
 #include "stages.h"
+#include "team.h"
 
 namespace weft {
 namespace {
@@ -22,8 +26,8 @@ Tensor draw_noise(const Clip& clip) {
   return noise;
 }
 
-/// The expert at work on this rank. Timesteps fall, so an expert that has been left is never needed
-/// again: only one is held at a time.
+/// The expert at work on this rank. Timesteps fall, so an expert that has been left is not needed
+/// again for this clip.
 class ExpertInUse {
  public:
   ExpertInUse(RenderContext& context, const ModelFolder& model, const Clip& clip,
@@ -32,29 +36,24 @@ class ExpertInUse {
 
   Denoiser& at(double timestep) {
     const int wanted = expert_at(timestep, model_.two_experts ? 2 : 1, clip_.boundary);
-    if (wanted != index_) load(wanted);
+    if (wanted != index_) change_to(wanted);
     return *denoiser_;
   }
 
  private:
-  void load(int wanted) {
-    const std::string component = wanted == 0 ? "transformer" : "transformer_2";
-    const ScopedContext doing("loading " + component);
-    denoiser_.reset();
-    transformer_.reset();  // before the next one comes in
-    {
-      const ScopedStage stage(context_.profile, Stage::load);
-      transformer_.emplace(model_.load_transformer(component, context_.ops));
-    }
-    Expert expert{.transformer = &*transformer_,
+  void change_to(int wanted) {
+    denoiser_.reset();  // before the next expert comes in
+    const WanTransformer& transformer = context_.models.transformer(
+        wanted == 0 ? ModelPart::transformer : ModelPart::transformer_2);
+    Expert expert{.transformer = &transformer,
                   .cond = {},
                   .uncond = {},
                   .guidance_scale = wanted == 0 ? clip_.guidance_scale : clip_.guidance_scale_2};
     for (const Tensor& embeds : prompts_.cond) {
-      expert.cond.push_back(transformer_->prepare_text(context_.ops, embeds, clip_.text_length));
+      expert.cond.push_back(transformer.prepare_text(context_.ops, embeds, clip_.text_length));
     }
     if (prompts_.uncond.defined()) {
-      expert.uncond = transformer_->prepare_text(context_.ops, prompts_.uncond, clip_.text_length);
+      expert.uncond = transformer.prepare_text(context_.ops, prompts_.uncond, clip_.text_length);
     }
     denoiser_.emplace(std::move(expert));
     index_ = wanted;
@@ -65,7 +64,6 @@ class ExpertInUse {
   const Clip& clip_;
   const PromptEmbeds& prompts_;
   int index_ = -1;
-  std::optional<WanTransformer> transformer_;
   std::optional<Denoiser> denoiser_;
 };
 
@@ -88,83 +86,182 @@ void check_finite(Ops& ops, const Tensor& latents, int window, int step) {
       window, step + 1);
 }
 
+/// The windows of this rank's group at one step: latents and solvers, and their exchange.
+struct Windows {
+  StepWindows step;
+  std::optional<WindowExchange> exchange;
+  std::vector<Tensor> latents;  // by exchange->mine(), [C, window box], on the device
+  std::vector<std::unique_ptr<Solver>> solvers;
+
+  [[nodiscard]] const Box& box(std::size_t i) const {
+    return step.windows.windows[static_cast<std::size_t>(exchange->mine()[i])].box;
+  }
+};
+
+/// One clip's way through the steps on this rank.
+class Denoising {
+ public:
+  Denoising(RenderContext& context, const ModelFolder& model, const Clip& clip,
+            const RenderPlan& plan, const PromptEmbeds& prompts, const Tensor& first_frame)
+      : context_(context),
+        model_(model),
+        clip_(clip),
+        plan_(plan),
+        first_frame_(first_frame.defined() ? first_frame.to(context.ops.device()) : Tensor()),
+        schedule_(
+            make_schedule(clip.sampler, clip.steps, clip.flow_shift, model.scheduler.train_steps)),
+        team_(make_team(context, plan.grid, model.transformer.heads)),
+        expert_(context, model, clip, prompts) {}
+
+  Denoised run() {
+    int step = 0;
+    const std::optional<DenoiseState> saved =
+        context_.checkpoints != nullptr ? context_.checkpoints->load() : std::nullopt;
+    if (saved) {
+      step = saved->steps_done;
+      log_info("going on after step {} of {}", step, clip_.steps);
+    }
+    // With a shift each step has windows of its own; what is saved after a step are that step's.
+    Windows windows = make_windows(std::max(0, step - 1));
+    if (saved) {
+      restore(*saved, windows);
+    } else {
+      begin(windows);
+    }
+    context_.progress.begin(Stage::denoise, clip_.steps, "steps");
+    context_.progress.advance(step);
+    for (; step < clip_.steps; ++step) {
+      if (clip_.window_shift && step > 0) move_windows(windows, step);
+      do_step(windows, step);
+      context_.progress.advance(1);
+      keep(windows, step + 1);
+    }
+    context_.progress.end();
+    return finish(std::move(windows));
+  }
+
+ private:
+  Windows make_windows(int step) {
+    Windows made;
+    made.step = windows_at(clip_, model_, plan_, step);
+    if (!team_.place) return made;
+    made.exchange.emplace(*team_.lane, made.step.windows, made.step.owner, clip_.channels,
+                          context_.ops.device());
+    for (std::size_t i = 0; i < made.exchange->mine().size(); ++i) {
+      made.solvers.push_back(make_solver(clip_.sampler, schedule_));
+    }
+    return made;
+  }
+
+  void begin(Windows& windows) {
+    if (!team_.place) return;
+    const ScopedStage stage(context_.profile, Stage::exchange);
+    // The first group's ranks draw the noise, each for its lane.
+    windows.latents =
+        windows.exchange->scatter(team_.place->group == 0 ? draw_noise(clip_) : Tensor());
+  }
+
+  [[nodiscard]] bool has_given_frame(const Box& window) const {
+    return first_frame_.defined() && window.frames().begin == 0;
+  }
+
+  void do_step(Windows& windows, int step) {
+    if (!team_.place) return;
+    const double timestep = schedule_.timesteps[static_cast<std::size_t>(step)];
+    const std::vector<int>& mine = windows.exchange->mine();
+    std::vector<Tensor> velocities;
+    for (std::size_t i = 0; i < mine.size(); ++i) {
+      const ScopedStage stage(context_.profile, Stage::denoise);
+      const ScopedContext doing(fmt::format("window {}, step {}", mine[i], step + 1));
+      set_activity(Stage::denoise, step + 1, mine[i]);
+      Tensor input = windows.latents[i];
+      const Box& box = windows.box(i);
+      if (has_given_frame(box)) {
+        input = input.clone();
+        put_first_frame(first_frame_, clip_, box, input);
+      }
+      Denoiser& denoiser = expert_.at(timestep);
+      velocities.push_back(denoiser.velocity(
+          context_.ops, input, timestep, scene_of(clip_, box.frames(), model_.time_factor()),
+          has_given_frame(box) ? FirstFrame::given : FirstFrame::noise, *team_.attention,
+          *team_.branches));
+    }
+    {
+      ScopedStage stage(context_.profile, Stage::exchange);
+      const std::int64_t before = team_.lane->bytes_sent();
+      velocities = windows.exchange->start(std::move(velocities)).finish(context_.ops);
+      stage.add_bytes(team_.lane->bytes_sent() - before);
+    }
+    const ScopedStage stage(context_.profile, Stage::denoise);
+    for (std::size_t i = 0; i < mine.size(); ++i) {
+      windows.solvers[i]->step(context_.ops, step, velocities[i], windows.latents[i]);
+      check_finite(context_.ops, windows.latents[i], mine[i], step);
+    }
+    context_.fabric.check();
+  }
+
+  /// Carries latents and what the solvers remember to the windows of `step`.
+  void move_windows(Windows& windows, int step) {
+    Windows next = make_windows(step);
+    if (team_.place) {
+      const ScopedStage stage(context_.profile, Stage::exchange);
+      next.latents = rewindow(*windows.exchange, *next.exchange, windows.latents);
+      carry_solvers(*windows.exchange, windows.solvers, *next.exchange, next.solvers);
+    }
+    windows = std::move(next);
+  }
+
+  /// Saves after `done` steps when it is time, and stops when that is asked for.
+  void keep(const Windows& windows, int done) {
+    if (context_.checkpoints == nullptr) return;
+    const auto then = context_.checkpoints->after_step(done, clip_.steps);
+    if (then == Checkpoints::Then::go_on) return;
+    DenoiseState mine{.steps_done = done, .windows = {}};
+    for (std::size_t i = 0; team_.leads() && i < windows.latents.size(); ++i) {
+      mine.windows.push_back(
+          save_window(windows.exchange->mine()[i], windows.latents[i], *windows.solvers[i]));
+    }
+    context_.checkpoints->save(std::move(mine));
+    if (then == Checkpoints::Then::save_and_stop) throw Stopped();
+  }
+
+  void restore(const DenoiseState& saved, Windows& windows) {
+    if (!team_.place) return;
+    for (std::size_t i = 0; i < windows.exchange->mine().size(); ++i) {
+      const int window = windows.exchange->mine()[i];
+      const Box& box = windows.box(i);
+      windows.latents.push_back(restore_window(saved, window, box_shape(clip_.channels, box),
+                                               context_.ops.device(), *windows.solvers[i]));
+    }
+  }
+
+  Denoised finish(Windows windows) {
+    Denoised made;
+    for (const int group : windows.step.owner) made.leader.push_back(plan_.leader(group));
+    for (std::size_t i = 0; i < windows.latents.size(); ++i) {
+      const Box& box = windows.box(i);
+      if (has_given_frame(box)) put_first_frame(first_frame_, clip_, box, windows.latents[i]);
+      made.latents[windows.exchange->mine()[i]] = windows.latents[i];
+    }
+    made.windows = std::move(windows.step.windows);
+    return made;
+  }
+
+  RenderContext& context_;
+  const ModelFolder& model_;
+  const Clip& clip_;
+  const RenderPlan& plan_;
+  Tensor first_frame_;  // on the device
+  Schedule schedule_;
+  Team team_;
+  ExpertInUse expert_;
+};
+
 }  // namespace
 
-std::vector<Tensor> denoise(RenderContext& context, const ModelFolder& model, const Clip& clip,
-                            const WindowExchange& exchange, const PromptEmbeds& prompts,
-                            const Tensor& first_frame) {
-  const std::vector<int>& mine = exchange.mine();
-  // A clip of one window stays where it is computed. Several meet on the host, where they are
-  // exchanged and blended.
-  const bool one_window = exchange.plan().windows.size() == 1;
-  const DeviceKind home = one_window ? context.ops.device() : DeviceKind::cpu;
-  const auto host_ops = home == context.ops.device() ? nullptr : make_cpu_ops(1);
-  Ops& home_ops = host_ops ? *host_ops : context.ops;
-
-  std::vector<Tensor> latents;  // [C, window box], one per window of mine, at home
-  {
-    const ScopedStage stage(context.profile, Stage::exchange);
-    latents = exchange.scatter(context.comm.rank() == 0 ? draw_noise(clip) : Tensor());
-    for (Tensor& window : latents) window = window.to(home);
-  }
-  const Schedule schedule =
-      make_schedule(clip.sampler, clip.steps, clip.flow_shift, model.scheduler.train_steps);
-  std::vector<std::unique_ptr<Solver>> solvers;
-  for (std::size_t i = 0; i < mine.size(); ++i) {
-    solvers.push_back(make_solver(clip.sampler, schedule));
-  }
-  const auto box_of = [&](std::size_t i) -> const Box& {
-    return exchange.plan().windows[static_cast<std::size_t>(mine[i])].box;
-  };
-  const auto has_given_frame = [&](std::size_t i) {
-    return first_frame.defined() && box_of(i).frames().begin == 0;
-  };
-
-  ExpertInUse expert(context, model, clip, prompts);
-  LocalAttention attention;
-  context.progress.begin(Stage::denoise, clip.steps, "steps");
-  for (int step = 0; step < clip.steps; ++step) {
-    const double timestep = schedule.timesteps[static_cast<std::size_t>(step)];
-    std::vector<Tensor> velocities;
-    {
-      const ScopedStage stage(context.profile, Stage::denoise);
-      for (std::size_t i = 0; i < mine.size(); ++i) {
-        const ScopedContext doing(fmt::format("window {}, step {}", mine[i], step + 1));
-        Tensor input = latents[i];
-        if (has_given_frame(i)) {
-          input = latents[i].to(DeviceKind::cpu).clone();
-          put_first_frame(first_frame, clip, box_of(i), input);
-        }
-        const auto first = has_given_frame(i) ? FirstFrame::given : FirstFrame::noise;
-        velocities.push_back(expert.at(timestep)
-                                 .velocity(context.ops, input.to(context.ops.device()), timestep,
-                                           scene_of(clip, box_of(i).frames(), model.time_factor()),
-                                           first, attention)
-                                 .to(home));
-      }
-    }
-    {
-      ScopedStage stage(context.profile, Stage::exchange);
-      const std::int64_t before = exchange.comm().bytes_sent();
-      velocities = exchange.start(std::move(velocities)).finish(home_ops);
-      stage.add_bytes(exchange.comm().bytes_sent() - before);
-    }
-    {
-      const ScopedStage stage(context.profile, Stage::denoise);
-      for (std::size_t i = 0; i < mine.size(); ++i) {
-        solvers[i]->step(home_ops, step, velocities[i], latents[i]);
-        check_finite(home_ops, latents[i], mine[i], step);
-      }
-    }
-    context.progress.advance(1);
-  }
-  context.progress.end();
-
-  for (std::size_t i = 0; i < mine.size(); ++i) {
-    latents[i] = latents[i].to(DeviceKind::cpu);
-    if (has_given_frame(i)) put_first_frame(first_frame, clip, box_of(i), latents[i]);
-  }
-  return latents;
+Denoised denoise(RenderContext& context, const ModelFolder& model, const Clip& clip,
+                 const RenderPlan& plan, const PromptEmbeds& prompts, const Tensor& first_frame) {
+  return Denoising(context, model, clip, plan, prompts, first_frame).run();
 }
 
 }  // namespace weft

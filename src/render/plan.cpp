@@ -18,26 +18,64 @@ AxisWindows tile_axis(std::int64_t pixels, std::int64_t align) {
   return cover_axis(pixels, size, overlap, align);
 }
 
+std::vector<double> window_flops(const WindowPlan& windows, const Clip& clip,
+                                 const ModelFolder& model) {
+  std::vector<double> flops;
+  const TransformerSize size = cost_size(model.transformer);
+  for (const auto& window : windows.windows) {
+    flops.push_back(transformer_flops(size, tokens_of(window.box), clip.text_length).total());
+  }
+  return flops;
+}
+
+GridWork grid_work(const WindowPlan& windows, const Clip& clip, const ModelFolder& model,
+                   const Machine& machine) {
+  GridWork work{.window_tokens = {},
+                .heads = model.transformer.heads,
+                .head_dim = model.transformer.head_dim,
+                .layers = model.transformer.layers,
+                .window_flops = window_flops(windows, clip, model),
+                .guided = clip.guided(),
+                .element_bytes = machine.precision == Precision::f32 ? 4.0 : 2.0,
+                .ranks_per_node = machine.ranks_per_node};
+  for (const auto& window : windows.windows) work.window_tokens.push_back(tokens_of(window.box));
+  return work;
+}
+
 }  // namespace
+
+MachineSpeed speed_of(const Machine& machine) {
+  return machine.device == DeviceKind::cpu ? cpu_speed()
+                                           : gpu_speed(machine.precision == Precision::fp8);
+}
 
 std::vector<int> RenderPlan::windows_of(int rank) const {
   std::vector<int> mine;
-  for (std::size_t w = 0; w < owner.size(); ++w) {
-    if (owner[w] == rank) mine.push_back(static_cast<int>(w));
+  const auto place = place_of(grid, rank);
+  for (std::size_t w = 0; place && w < owner.size(); ++w) {
+    if (owner[w] == place->group) mine.push_back(static_cast<int>(w));
   }
   return mine;
 }
 
-RenderPlan make_render_plan(const Clip& clip, const ModelFolder& model, int ranks) {
+StepWindows windows_at(const Clip& clip, const ModelFolder& model, const RenderPlan& plan,
+                       int step) {
+  if (!clip.window_shift) return {plan.windows, plan.owner};
+  StepWindows at;
+  at.windows =
+      make_window_plan(clip.latents, clip.window, window_shift(clip.latents, clip.window, step));
+  at.owner = assign_windows(window_flops(at.windows, clip, model), plan.grid.groups);
+  return at;
+}
+
+RenderPlan make_render_plan(const Clip& clip, const ModelFolder& model, int ranks,
+                            const Machine& machine) {
   RenderPlan plan;
   plan.ranks = ranks;
   plan.windows = make_window_plan(clip.latents, clip.window);
-  std::vector<double> cost;
-  const TransformerSize size = cost_size(model.transformer);
-  for (const auto& window : plan.windows.windows) {
-    cost.push_back(transformer_flops(size, tokens_of(window.box), clip.text_length).total());
-  }
-  plan.owner = assign_windows(cost, ranks);
+  const GridWork work = grid_work(plan.windows, clip, model, machine);
+  plan.grid = choose_grid(machine.parallel, work, ranks, speed_of(machine));
+  plan.owner = assign_windows(work.window_flops, plan.grid.groups);
   if (clip.decode == DecodeKind::exact) {
     plan.pieces = chunk_boxes(clip.latents, decode_chunks(clip.latents.frames().size(), 1));
   } else {
@@ -60,11 +98,13 @@ namespace {
 struct MemoryModel {
   double text, decode;
   double net, per_token;
+  /// `tokens`: of a rank's share of a window.
   [[nodiscard]] double denoise(std::int64_t tokens) const {
     return net + per_token * static_cast<double>(tokens);
   }
 
-  MemoryModel(const Clip& clip, const ModelFolder& model, const Machine& machine) {
+  MemoryModel(const RenderPlan& plan, const Clip& clip, const ModelFolder& model,
+              const Machine& machine) {
     const TransformerSize transformer = cost_size(model.transformer);
     const TextEncoderSize encoder = cost_size(model.text);
     const bool cpu = machine.device == DeviceKind::cpu;
@@ -78,10 +118,18 @@ struct MemoryModel {
            (cpu ? 0.0
                 : 4.0 * static_cast<double>(encoder.heads * clip.text_length * clip.text_length)) +
            library;
-    net = of_matmul * static_cast<double>(transformer_parameters(transformer)) + library;
-    // x, h, q, k, v and the feed-forward's inner width; cos and sin.
-    per_token = element * static_cast<double>(5 * transformer.dim + transformer.ffn) +
-                4.0 * static_cast<double>(model.transformer.head_dim);
+    const auto parameters = static_cast<double>(transformer_parameters(transformer));
+    // Shares of the blocks' matrices (all but a few parameters), and two blocks whole.
+    const double kept = machine.shard_weights ? 1.0 / plan.grid.ranks() +
+                                                    2.0 / static_cast<double>(transformer.layers)
+                                              : 1;
+    net = of_matmul * parameters * std::min(1.0, kept) + library;
+    // x, h, q, k, v and the feed-forward's inner width; cos and sin. Shared forwards hold q, k, v
+    // and the result once more, in pieces of heads on their way.
+    const bool shared = plan.grid.forward_ranks() > 1;
+    per_token =
+        element * static_cast<double>((shared ? 9 : 5) * transformer.dim + transformer.ffn) +
+        4.0 * static_cast<double>(model.transformer.head_dim);
     const Box one_frame{{Range{0, 1}, clip.latents.rows(), clip.latents.cols()}};
     const VaeSize vae = cost_size(model.vae);
     const double weights =
@@ -114,7 +162,6 @@ struct MemoryModel {
 
 PlanFigures plan_figures(const RenderPlan& plan, const Clip& clip, const ModelFolder& model,
                          const Machine& machine) {
-  const TransformerSize transformer = cost_size(model.transformer);
   const VaeSize vae = cost_size(model.vae);
   const auto ranks = static_cast<std::size_t>(plan.ranks);
   const double branches = clip.guided() ? 2 : 1;
@@ -124,14 +171,19 @@ PlanFigures plan_figures(const RenderPlan& plan, const Clip& clip, const ModelFo
   f.flops_of_rank[0] += f.flops_text;
   std::vector<double> latents_of_rank(ranks, 0);
   std::vector<std::int64_t> largest_tokens(ranks, 0);
+  const std::vector<double> forward = window_flops(plan.windows, clip, model);
   for (std::size_t w = 0; w < plan.owner.size(); ++w) {
     const Box& box = plan.windows.windows[w].box;
-    const double forward = transformer_flops(transformer, tokens_of(box), clip.text_length).total();
-    const auto rank = static_cast<std::size_t>(plan.owner[w]);
-    f.flops_forward += forward;
-    f.flops_of_rank[rank] += forward * branches * clip.steps;
-    latents_of_rank[rank] += static_cast<double>(box.cells() * clip.channels) * 4 * 6;
-    largest_tokens[rank] = std::max(largest_tokens[rank], tokens_of(box));
+    f.flops_forward += forward[w];
+    const int first = plan.leader(plan.owner[w]);
+    for (int r = first; r < first + plan.grid.group_ranks(); ++r) {
+      const auto rank = static_cast<std::size_t>(r);
+      f.flops_of_rank[rank] += forward[w] * branches * clip.steps / plan.grid.group_ranks();
+      latents_of_rank[rank] += static_cast<double>(box.cells() * clip.channels) * 4 * 6;
+      largest_tokens[rank] =
+          std::max(largest_tokens[rank],
+                   (tokens_of(box) + plan.grid.forward_ranks() - 1) / plan.grid.forward_ranks());
+    }
   }
   f.flops_denoise = f.flops_forward * branches * clip.steps;
   f.flops_decode = 0;
@@ -152,14 +204,18 @@ PlanFigures plan_figures(const RenderPlan& plan, const Clip& clip, const ModelFo
     }
   }
 
-  f.traffic_of_rank = traffic(overlap_plan(plan.windows, plan.owner), clip.channels, plan.ranks);
-  for (RankTraffic& t : f.traffic_of_rank) {
-    t.sent *= clip.steps;
-    t.received *= clip.steps;
+  // Every lane (the ranks at one position of the groups) exchanges the same between its groups.
+  f.traffic_of_rank.resize(ranks);
+  const auto between_groups =
+      traffic(overlap_plan(plan.windows, plan.owner), clip.channels, plan.grid.groups);
+  for (int r = 0; r < plan.grid.ranks(); ++r) {
+    const RankTraffic& t = between_groups[static_cast<std::size_t>(r / plan.grid.group_ranks())];
+    f.traffic_of_rank[static_cast<std::size_t>(r)] = {t.sent * clip.steps, t.received * clip.steps};
   }
+  std::vector<int> leaders;
+  for (const int group : plan.owner) leaders.push_back(plan.leader(group));
   for (const TransferPlan& once :
-       {scatter_plan(plan.windows, plan.owner),
-        gather_plan(plan.windows, plan.owner, plan.pieces, plan.piece_owner)}) {
+       {gather_plan(plan.windows, leaders, plan.pieces, plan.piece_owner)}) {
     const auto moved = traffic(once, clip.channels, plan.ranks);
     for (std::size_t r = 0; r < ranks; ++r) {
       f.traffic_of_rank[r].sent += moved[r].sent;
@@ -167,7 +223,7 @@ PlanFigures plan_figures(const RenderPlan& plan, const Clip& clip, const ModelFo
     }
   }
 
-  const MemoryModel memory(clip, model, machine);
+  const MemoryModel memory(plan, clip, model, machine);
   for (std::size_t r = 0; r < ranks; ++r) {
     f.text_memory.push_back(r == 0 ? memory.text : 0);
     f.denoise_memory.push_back(
@@ -176,8 +232,16 @@ PlanFigures plan_figures(const RenderPlan& plan, const Clip& clip, const ModelFo
     f.memory_of_rank.push_back(
         std::max({f.text_memory[r], f.denoise_memory[r], f.decode_memory[r]}));
   }
-  // 100 GFLOP/s and 10 GB/s per rank: only their ratio matters for the speed-up.
-  f.speedup = predicted_speedup(f.flops_of_rank, f.traffic_of_rank, {1e11, 1e10});
+  const MachineSpeed speed = speed_of(machine);
+  const GridWork work = grid_work(plan.windows, clip, model, machine);
+  f.step = predict_step(plan.grid, work, speed);
+  std::vector<int> pieces_of(ranks, 0);
+  for (const int rank : plan.piece_owner) ++pieces_of[static_cast<std::size_t>(rank)];
+  const double decode = f.flops_decode / speed.flops;
+  const double share = static_cast<double>(*std::ranges::max_element(pieces_of)) /
+                       static_cast<double>(plan.pieces.size());
+  f.seconds = clip.steps * f.step.seconds + decode * share;
+  f.one_rank_seconds = clip.steps * predict_step({}, work, speed).seconds + decode;
   return f;
 }
 
@@ -238,6 +302,10 @@ std::string describe(const RenderPlan& plan, const Clip& clip, const ModelFolder
                      plan.windows.windows.size(), axes[0].ranges.size(), axes[1].ranges.size(),
                      axes[2].ranges.size(), size[0], size[1], size[2], clip.window.overlap[0],
                      clip.window.overlap[1], clip.window.overlap[2]);
+  out += fmt::format("ranks    {}: {}{}\n", plan.ranks, plan.grid.str(),
+                     plan.grid.ranks() < plan.ranks
+                         ? fmt::format(" ({} ranks only decode)", plan.ranks - plan.grid.ranks())
+                         : "");
   out += fmt::format("decode   {} {}\n", plan.pieces.size(),
                      clip.decode == DecodeKind::exact
                          ? "chunks of latent frames, dealt to the ranks in turn (exact)"
@@ -265,9 +333,17 @@ std::string describe(const RenderPlan& plan, const Clip& clip, const ModelFolder
                        mine.empty() && pieces.empty() ? "  idle" : "");
   }
   if (plan.ranks > shown) out += fmt::format("  ... {} more ranks\n", plan.ranks - shown);
+  const MachineSpeed speed = speed_of(machine);
   out += fmt::format(
-      "\npredicted speed-up on {} rank{}: {:.2f} against one rank with the same windows\n",
-      plan.ranks, plan.ranks == 1 ? "" : "s", f.speedup);
+      "\npredicted  a step {:.3g} s (exchange {:.2g} s, {} sent per rank), denoise and decode "
+      "{:.4g} "
+      "s; on one rank {:.4g} s: speed-up {:.2f}\n"
+      "assumed    {} per rank, {:g} GB/s per rank within a node of {}, {:g} GB/s between nodes, "
+      "{:g} us per exchange, {:g} % of an exchange hidden behind attention\n",
+      f.step.seconds, f.step.exchange_seconds, bytes_text(f.step.bytes_per_rank), f.seconds,
+      f.one_rank_seconds, f.speedup(), flops_text(speed.flops) + "/s", speed.node_bytes / 1e9,
+      machine.ranks_per_node, speed.network_bytes / 1e9, speed.latency * 1e6,
+      speed.overlapped * 100);
   return out;
 }
 

@@ -1,3 +1,4 @@
+#include "weft/base/activity.h"
 #include "weft/device/device_api.h"
 
 #include "stages.h"
@@ -28,15 +29,24 @@ class PeakMemory {
 
 void render_clip(RenderContext& context, const ModelFolder& model, const Clip& clip,
                  const RenderPlan& plan, const Image* image, FrameSink* sink) {
+  // All ranks drop what they have loaded, or none: transformers may be shared among them.
+  if (context.comm.max(context.models.differs(model) ? 1 : 0) > 0) {
+    context.models.clear();
+    context.prompts.embeds.clear();
+  }
+  context.models.use(model, [&](ModelPart part, const std::function<void()>& load) {
+    const ScopedStage stage(context.profile, Stage::load);
+    set_activity(Stage::load, static_cast<std::int64_t>(part));
+    load();
+  });
   PeakMemory peak(context);
   const PromptEmbeds prompts = encode_prompts(context, model, clip);
   peak.note(Stage::encode_text);
   const Tensor first_frame = encode_first_frame(context, model, clip, image);
   if (first_frame.defined()) peak.note(Stage::encode_image);
-  const WindowExchange exchange(context.comm, plan.windows, plan.owner, clip.channels);
-  std::vector<Tensor> latents = denoise(context, model, clip, exchange, prompts, first_frame);
+  Denoised denoised = denoise(context, model, clip, plan, prompts, first_frame);
   peak.note(Stage::denoise);
-  decode(context, model, clip, plan, exchange, std::move(latents), sink);
+  decode(context, model, clip, plan, std::move(denoised), sink);
   peak.note(Stage::decode);
 }
 

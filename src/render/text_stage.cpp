@@ -1,30 +1,42 @@
 // Receives prompts, hands their embeddings to every rank.
-#include "weft/base/log.h"
+#include <algorithm>
+
+#include "weft/base/activity.h"
 
 #include "stages.h"
 
 namespace weft {
 namespace {
 
-Tensor encode_one(Ops& ops, const TextEncoder& encoder, const Tokenizer& tokenizer,
-                  const Clip& clip, const std::string& prompt, const char* which) {
-  int cut = 0;
-  const auto ids = tokenizer.encode(clean_prompt(prompt, clip.cleaning),
-                                    static_cast<int>(clip.text_length), &cut);
-  if (cut > 0) {
-    log_warn("the {} is longer than {} tokens: its last {} do not count", which, clip.text_length,
-             cut);
-  }
-  return encoder.encode(ops, ids);
+std::string cleaned(const Clip& clip, const std::string& prompt) {
+  return clean_prompt(prompt, clip.cleaning);
 }
 
-/// Rank 0's tensor [n, dim] to every rank; n travels first.
+/// Embeds the texts that are not known yet. Prompts that are too long have been refused before.
+void encode_unknown(RenderContext& context, const ModelFolder& model, const Clip& clip,
+                    const std::vector<std::string>& texts) {
+  auto& known = context.prompts.embeds;
+  const auto missing = [&](const std::string& text) { return !known.contains(text); };
+  if (std::ranges::none_of(texts, missing)) return;
+  const TextEncoder& encoder = context.models.text_encoder();
+  const ScopedStage stage(context.profile, Stage::encode_text);
+  const Tokenizer tokenizer(model.path / "tokenizer");
+  std::vector<std::string> wanted = texts;
+  wanted.insert(wanted.end(), context.prompts.upcoming.begin(), context.prompts.upcoming.end());
+  for (const std::string& text : wanted) {
+    if (!missing(text)) continue;
+    set_activity(Stage::encode_text, static_cast<std::int64_t>(known.size()));
+    const auto ids = tokenizer.encode(text, static_cast<int>(clip.text_length));
+    known[text] = encoder.encode(context.ops, ids).to(DeviceKind::cpu);
+  }
+}
+
+/// Rank 0's tensor [n, dim] on the host to every rank's device; n travels first.
 Tensor share(const RenderContext& context, const Tensor& mine, std::int64_t dim) {
   std::int64_t n = mine.defined() ? mine.dim(0) : 0;
   context.comm.broadcast(std::as_writable_bytes(std::span(&n, 1)), 0);
   if (n == 0) return {};
-  const Tensor host =
-      mine.defined() ? mine.to(DeviceKind::cpu) : Tensor::empty({n, dim}, context.ops.activation());
+  const Tensor host = mine.defined() ? mine : Tensor::empty({n, dim}, context.ops.activation());
   context.comm.broadcast({host.raw(), host.bytes()}, 0);
   return host.to(context.ops.device());
 }
@@ -32,30 +44,31 @@ Tensor share(const RenderContext& context, const Tensor& mine, std::int64_t dim)
 }  // namespace
 
 PromptEmbeds encode_prompts(RenderContext& context, const ModelFolder& model, const Clip& clip) {
-  PromptEmbeds made;
-  if (context.comm.rank() == 0) {
+  std::vector<std::string> texts;
+  for (const Clip::Scene& scene : clip.scenes) texts.push_back(cleaned(clip, scene.prompt));
+  if (clip.guided()) texts.push_back(cleaned(clip, clip.negative_prompt));
+  std::vector<Tensor> embeds(texts.size());
+  const bool first = context.comm.rank() == 0;
+  if (first) {
     const ScopedContext doing("encoding the prompt");
-    const auto encoder = [&] {
-      const ScopedStage loading(context.profile, Stage::load);
-      return model.load_text_encoder(context.ops);
-    }();
-    const ScopedStage stage(context.profile, Stage::encode_text);
-    const Tokenizer tokenizer(model.path / "tokenizer");
-    for (const Clip::Scene& scene : clip.scenes) {
-      made.cond.push_back(
-          encode_one(context.ops, encoder, tokenizer, clip, scene.prompt, "prompt"));
-    }
-    if (clip.guided()) {
-      made.uncond = encode_one(context.ops, encoder, tokenizer, clip, clip.negative_prompt,
-                               "negative prompt");
-    }
+    encode_unknown(context, model, clip, texts);
+    for (std::size_t i = 0; i < texts.size(); ++i) embeds[i] = context.prompts.embeds.at(texts[i]);
+    // What belongs neither to this job nor to the next ones goes.
+    std::erase_if(context.prompts.embeds, [&](const auto& entry) {
+      return std::ranges::find(texts, entry.first) == texts.end() &&
+             std::ranges::find(context.prompts.upcoming, entry.first) ==
+                 context.prompts.upcoming.end();
+    });
   }
   // Ranks without the text encoder wait here; their own loading comes after.
-  const ScopedStage stage(context.profile,
-                          context.comm.rank() == 0 ? Stage::encode_text : Stage::wait);
-  made.cond.resize(clip.scenes.size());
-  for (Tensor& embeds : made.cond) embeds = share(context, embeds, model.text.d_model);
-  made.uncond = share(context, made.uncond, model.text.d_model);
+  const ScopedStage stage(context.profile, first ? Stage::encode_text : Stage::wait);
+  for (Tensor& e : embeds) e = share(context, e, model.text.d_model);
+  PromptEmbeds made;
+  if (clip.guided()) {
+    made.uncond = embeds.back();
+    embeds.pop_back();
+  }
+  made.cond = std::move(embeds);
   return made;
 }
 
@@ -68,10 +81,7 @@ Tensor encode_first_frame(RenderContext& context, const ModelFolder& model, cons
   if (context.comm.rank() == 0) {
     const ScopedContext doing("encoding the image");
     WEFT_ASSERT(image != nullptr, "the clip has an image, rank 0 does not");
-    const auto encoder = [&] {
-      const ScopedStage loading(context.profile, Stage::load);
-      return model.load_encoder(context.ops);
-    }();
+    const VaeEncoder& encoder = context.models.encoder();
     const ScopedStage stage(context.profile, Stage::encode_image);
     // As the pipeline does: resized straight to the clip's size, no crop; 8 bits to [-1, 1].
     const Image fitted = resize_lanczos(*image, clip.width, clip.height);

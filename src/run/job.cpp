@@ -13,6 +13,7 @@ constexpr const char* sampling = "Sampling";
 constexpr const char* windows = "Windows and decoding";
 constexpr const char* output = "Output";
 constexpr const char* machine = "Machine";
+constexpr const char* stopping = "Stopping and going on";
 
 void require(const char* name, const std::string& problem) {
   if (!problem.empty()) fail_input("{}: {}", name, problem);
@@ -167,6 +168,8 @@ std::vector<JobKey> make_keys() {
                "what one forward sees, in pixels and frames (default auto)"),
       number_key("overlap", &Job::overlap, overlap_rule, windows,
                  "of neighbouring windows, fraction of a window, 0 ... 0.9 (default 0.25)"),
+      toggle_key("window-shift", &Job::window_shift, windows,
+                 "move the windows from step to step, so that seams do not settle (default false)"),
       choice_key("decode", &Job::decode, "exact|tiles", windows,
                  "whole frames, or blended tiles that need less memory (default exact)"),
 
@@ -195,6 +198,21 @@ std::vector<JobKey> make_keys() {
                  "the cpu, which has no other)"),
       integer_key("threads", &Job::threads, threads_rule, machine,
                   "per rank; 0: the host's cores shared by its ranks (default 0)"),
+      text_key(
+          "parallel", &Job::parallel, parallel_rule, "auto|KIND=N,...", machine,
+          "how ranks share the work: groups, cfg, ulysses, ring (default auto; see weft plan)"),
+      toggle_key("shard-weights", &Job::shard_weights, machine,
+                 "each rank of a group keeps its part of the transformer (default false)"),
+      toggle_key("oversubscribe", &Job::oversubscribe, machine,
+                 "several ranks may share a GPU (default false)"),
+
+      text_key("checkpoint-every", &Job::checkpoint_every, checkpoint_rule, "TIME|off", stopping,
+               "keep the state of denoising so often, beside the clip (default 30s)"),
+      text_key(
+          "time-limit", &Job::time_limit, time_limit_rule, "TIME", stopping,
+          "stop in time with a checkpoint and exit code 75: 90s, 15m, 1:30:00 (default: none)"),
+      toggle_key("resume", &Job::resume, stopping,
+                 "go on from a checkpoint of the same job (default true)"),
   };
 }
 

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "weft/base/error.h"
+#include "weft/grid/process_grid.h"
 #include "weft/run/job.h"
+#include "weft/run/stop_request.h"
 
 namespace weft {
 namespace {
@@ -30,6 +32,17 @@ T parse(const std::string& key, const std::string& text, const char* expected) {
     fail_input("{}: \"{}\" is not {}", key, text, expected);
   }
   return value;
+}
+
+/// What a parser says about a text, or "".
+template <class F>
+std::string problem_of(F parse_it) {
+  try {
+    parse_it();
+    return "";
+  } catch (const InputError& e) {
+    return e.what();
+  }
 }
 
 bool blank(const std::string& text) {
@@ -155,12 +168,7 @@ std::vector<SceneText> parse_storyboard(const std::string& text) {
 }
 
 std::string storyboard_rule(const std::string& text) {
-  try {
-    static_cast<void>(parse_storyboard(text));
-    return "";
-  } catch (const InputError& e) {
-    return e.what();
-  }
+  return problem_of([&] { static_cast<void>(parse_storyboard(text)); });
 }
 
 std::string window_rule(const std::string& text) {
@@ -174,6 +182,20 @@ std::string window_rule(const std::string& text) {
     if (!problem.empty()) return fmt::format("in {}: {}", text, problem);
   }
   return "";
+}
+
+std::string parallel_rule(const std::string& text) {
+  return problem_of([&] { static_cast<void>(parse_grid(text)); });
+}
+
+std::string checkpoint_rule(const std::string& text) {
+  return text == "off" ? "" : time_limit_rule(text);
+}
+
+std::string time_limit_rule(const std::string& text) {
+  return problem_of([&] {
+    if (!text.empty()) static_cast<void>(parse_duration(text));
+  });
 }
 
 std::string choice_rule(const std::string& choices, const std::string& text) {

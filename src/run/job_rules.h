@@ -35,6 +35,9 @@ std::string storyboard_rule(const std::string& text);
 std::string negative_prompt_rule(const std::string& text);
 std::string not_empty_rule(const std::string& text);
 std::string window_rule(const std::string& text);
+std::string parallel_rule(const std::string& text);
+std::string checkpoint_rule(const std::string& text);
+std::string time_limit_rule(const std::string& text);
 /// `choices`: "unipc|euler".
 std::string choice_rule(const std::string& choices, const std::string& text);
 

@@ -46,6 +46,8 @@ VideoOptions video_options(const Job& job, const Clip& clip, const ModelFolder& 
 
 fs::path sheet_path(const Job& job) { return beside(job.output, ".sheet.png"); }
 
+fs::path work_folder(const Job& job) { return beside(job.output, ".weft"); }
+
 fs::path record_path(const Job& job) {
   if (job.record == "none") return {};
   return job.record.empty() ? beside(job.output, ".record.h5") : job.record;

@@ -13,6 +13,9 @@ VideoOptions video_options(const Job& job, const Clip& clip, const ModelFolder& 
 
 /// out/clip.mp4 -> out/clip.sheet.png; out/%05d.png -> out/sheet.png
 std::filesystem::path sheet_path(const Job& job);
+/// A folder beside the clip for what is there only while the job is under way: out/clip.mp4 ->
+/// out/clip.weft, with the lease and the checkpoint in it.
+std::filesystem::path work_folder(const Job& job);
 /// The record's file: as asked, else out/clip.mp4 -> out/clip.record.h5; empty for "none".
 std::filesystem::path record_path(const Job& job);
 

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "weft/device/device_api.h"
+#include "weft/run/engine.h"
 #include "weft/run/render_job.h"
 
 #include "job_rules.h"
@@ -35,6 +36,7 @@ void fill_sampling(Clip& clip, const Job& job, const ModelFolder& model) {
   clip.boundary = job.boundary_ratio.value_or(model.boundary_ratio.value_or(0)) *
                   static_cast<double>(model.scheduler.train_steps);
   clip.fps = job.fps.value_or(default_fps(model));
+  clip.window_shift = job.window_shift;
   clip.decode = job.decode == "tiles" ? DecodeKind::tiles : DecodeKind::exact;
 }
 
@@ -99,13 +101,30 @@ void check_clip(const Job& job, PreparedJob& made, Problems& problems) {
   });
 }
 
-void check_device(const Job& job, JobUse use, Problems& problems) {
+void check_device(const Job& job, JobUse use, const Session& session, Problems& problems) {
+  const bool cuda = machine_of(job).device == DeviceKind::cuda;
+  if (use == JobUse::render && cuda && gpu_share(session).shared && !job.oversubscribe) {
+    problems.add(
+        "device: {} ranks on {} and {} GPU{} visible there: start one rank per GPU, or let ranks "
+        "share "
+        "them with --oversubscribe",
+        session.local_size(), session.host(), gpu_share(session).gpus,
+        gpu_share(session).gpus == 1 ? " is" : "s are");
+  }
   if (use == JobUse::render && job.device == "cuda" && !cuda_absent_reason().empty()) {
     problems.add("device: cuda was asked for, but {}", cuda_absent_reason());
   } else if (machine_of(job).device == DeviceKind::cpu &&
              (job.precision == "bf16" || job.precision == "fp8")) {
     problems.add("precision: {} needs a GPU: on the CPU only f32 is computed", job.precision);
   }
+}
+
+/// Shares of the transformer are kept by ranks that all denoise.
+void check_sharding(const RenderPlan& plan, const Machine& machine, Problems& problems) {
+  if (!machine.shard_weights || plan.grid.ranks() == plan.ranks) return;
+  problems.add(
+      "shard-weights: {} of {} ranks would not denoise ({}): use that many ranks, or --parallel",
+      plan.ranks - plan.grid.ranks(), plan.ranks, plan.grid.str());
 }
 
 /// A job that will not fit the GPU is refused before anything is loaded.
@@ -187,17 +206,23 @@ void add_key_problems(const Job& job, Problems& problems) {
 
 }  // namespace
 
-Machine machine_of(const Job& job) {
+Machine machine_of(const Job& job, int ranks_per_node) {
   // A plan may be made for GPUs on a machine that has none; prepare_job refuses to render there.
   const bool cuda = job.device == "cuda" || (job.device == "auto" && cuda_absent_reason().empty());
   const bool exact = job.precision == "f32" || (job.precision == "auto" && !cuda);
-  return {cuda ? DeviceKind::cuda : DeviceKind::cpu, job.precision == "fp8" ? Precision::fp8
-                                                     : exact                ? Precision::f32
-                                                                            : Precision::bf16};
+  Machine machine{.device = cuda ? DeviceKind::cuda : DeviceKind::cpu,
+                  .precision = job.precision == "fp8" ? Precision::fp8
+                               : exact                ? Precision::f32
+                                                      : Precision::bf16,
+                  .ranks_per_node = ranks_per_node,
+                  .parallel = {},
+                  .shard_weights = job.shard_weights};
+  if (parallel_rule(job.parallel).empty()) machine.parallel = parse_grid(job.parallel);
+  return machine;
 }
 
 PreparedJob prepare_job(const Job& job, const Problems& found, const Communicator& comm,
-                        int plan_ranks, JobUse use) {
+                        const Session& session, int plan_ranks, JobUse use) {
   PreparedJob made;
   Problems problems = found;
   Job checked = job;
@@ -206,7 +231,7 @@ PreparedJob prepare_job(const Job& job, const Problems& found, const Communicato
     if (checked.prompt.empty()) checked.prompt = "none";
   }
   add_key_problems(checked, problems);
-  check_device(job, use, problems);
+  check_device(job, use, session, problems);
   Problems of_model;
   if (!job.model.empty()) made.model = ModelFolder::read(job.model, of_model);
   fill_sampling(made.clip, job, made.model);
@@ -217,7 +242,16 @@ PreparedJob prepare_job(const Job& job, const Problems& found, const Communicato
   if (comm.rank() == 0) check_rank_0(job, use, made, of_model);
   for (const std::string& p : of_model.list()) problems.add("{}", p);
   throw_if_any_rank_has_problems(comm, problems);
-  made.plan = make_render_plan(made.clip, made.model, plan_ranks);
+  Problems of_plan;
+  const int per_node = use == JobUse::render ? session.local_size() : std::min(plan_ranks, 8);
+  const Machine machine = machine_of(job, per_node);
+  try {
+    made.plan = make_render_plan(made.clip, made.model, plan_ranks, machine);
+    check_sharding(made.plan, machine, of_plan);
+  } catch (const InputError& e) {
+    of_plan.add("parallel: {}", e.what());
+  }
+  throw_if_any_rank_has_problems(comm, of_plan);
   if (use == JobUse::render) {
     Problems of_memory;
     check_memory(job, made, comm.rank(), of_memory);

@@ -6,11 +6,13 @@
 #include <sys/resource.h>
 
 #include "weft/base/log.h"
-#include "weft/device/device_api.h"
 #include "weft/io/contact_sheet.h"
+#include "weft/run/checkpoint.h"
 #include "weft/run/console.h"
+#include "weft/run/engine.h"
 #include "weft/run/frame_stream.h"
 #include "weft/run/run_record.h"
+#include "weft/run/stop_request.h"
 
 #include "output_paths.h"
 
@@ -53,25 +55,18 @@ std::vector<RankReport> gather_reports(const Communicator& comm, const RankRepor
   return reports;
 }
 
-std::unique_ptr<Ops> make_ops(const Job& job, int threads, const Session& session) {
-  const Machine machine = machine_of(job);
-  if (machine.device == DeviceKind::cpu) return make_cpu_ops(threads);
-  const int gpus = cuda_device_count();
-  if (session.local_size() > gpus && session.local_rank() == 0) {
-    log_warn("{} ranks share {} GPU{} on {}: one rank per GPU is faster", session.local_size(),
-             gpus, gpus == 1 ? "" : "s", session.host());
-  }
-  return make_cuda_ops(session.local_rank() % gpus, machine.precision);
-}
-
 /// Ranks that no window and no piece falls to, told once.
 void tell_idle_ranks(const RenderPlan& plan) {
-  const auto busy = static_cast<int>(std::max(plan.windows.windows.size(), plan.pieces.size()));
+  const int busy = std::max(plan.grid.ranks(), static_cast<int>(plan.pieces.size()));
   if (busy < plan.ranks) {
-    log_warn("{} of {} ranks have no work: the job has {} window{} and {} pieces to decode",
-             plan.ranks - busy, plan.ranks, plan.windows.windows.size(),
-             plan.windows.windows.size() == 1 ? "" : "s", plan.pieces.size());
+    log_warn("{} of {} ranks have no work: {} denoise ({}), and there are {} pieces to decode",
+             plan.ranks - busy, plan.ranks, plan.grid.ranks(), plan.grid.str(), plan.pieces.size());
   }
+}
+
+void tell_stopped(const std::string& reason, int steps) {
+  log_info("stopped ({}) with a checkpoint after step {}: run the same command again to go on",
+           reason, steps);
 }
 
 std::string seam_text(const SeamMeter::Figure& f) {
@@ -85,55 +80,99 @@ std::string seam_text(const SeamMeter::Figure& f) {
   return text;
 }
 
+/// Takes frames until the job is told to stop. What is denoised is kept; decoding and encoding are
+/// done again by the next run. Ends all ranks, so only for a job that has them all.
+class StoppableSink final : public FrameSink {
+ public:
+  StoppableSink(FrameSink& sink, JobCheckpoints& checkpoints)
+      : sink_(sink), checkpoints_(checkpoints) {}
+  void push(const Tensor& frames) override {
+    if (const auto reason = StopRequest::pending(stop_margin(0))) {
+      checkpoints_.finish_writing();
+      tell_stopped(*reason, checkpoints_.steps_kept());
+      Session::abort(stopped_exit_code);  // the others wait for rank 0, or compute for nothing
+    }
+    sink_.push(frames);
+  }
+
+ private:
+  FrameSink& sink_;
+  JobCheckpoints& checkpoints_;
+};
+
+std::optional<CheckpointFiles> checkpoint_files(const Job& job, const PreparedJob& prepared,
+                                                bool first) {
+  if (!first || job.checkpoint_every == "off") return std::nullopt;
+  return CheckpointFiles(work_folder(job) / "checkpoint.h5", job_identity(job, prepared));
+}
+
+double seconds_between_checkpoints(const Job& job) {
+  return job.checkpoint_every == "off" ? 0 : parse_duration(job.checkpoint_every);
+}
+
 }  // namespace
 
-void render_job(const Job& job, const PreparedJob& prepared, const Communicator& comm,
-                const Session& session) {
+JobEnd render_job(const Job& job, const PreparedJob& prepared, Engine& engine,
+                  const Session& session) {
   const double begin = now_seconds();
+  const Communicator& comm = engine.comm();
   const bool first = comm.rank() == 0;
-  const int threads = job.threads > 0 ? job.threads : threads_for_rank(comm, session);
-  const auto ops = make_ops(job, threads, session);
   const auto progress = make_progress(first);
   Profile profile;
-  RenderContext context{comm, *ops, profile, *progress};
+  JobCheckpoints checkpoints(comm, checkpoint_files(job, prepared, first),
+                             seconds_between_checkpoints(job), job.resume);
+  RenderContext context =
+      engine.context(profile, *progress, job.checkpoint_every == "off" ? nullptr : &checkpoints);
   const Clip& clip = prepared.clip;
+  const std::int64_t sent_before = engine.bytes_sent();
 
   std::optional<FrameStream> stream;
+  std::optional<StoppableSink> sink;
   if (first) {
-    log_info("{} x {}, {} frames, {} steps, {} window{} on {} rank{} ({})", clip.width, clip.height,
-             clip.frames, clip.steps, prepared.plan.windows.windows.size(),
+    log_info("{} x {}, {} frames, {} steps, {} window{} on {} rank{}, {} ({})", clip.width,
+             clip.height, clip.frames, clip.steps, prepared.plan.windows.windows.size(),
              prepared.plan.windows.windows.size() == 1 ? "" : "s", comm.size(),
-             comm.size() == 1 ? "" : "s", ops->describe());
+             comm.size() == 1 ? "" : "s", prepared.plan.grid.str(), engine.ops().describe());
     tell_idle_ranks(prepared.plan);
     std::optional<ContactSheet> sheet;
     if (job.contact_sheet) sheet.emplace(clip.width, clip.height, clip.frames);
     stream.emplace(open_video(job.output, video_options(job, clip, prepared.model)),
                    std::move(sheet),
                    SeamMeter(seams_of(prepared.plan, prepared.model), clip.width, clip.height));
+    sink.emplace(*stream, checkpoints);
   }
-  render_clip(context, prepared.model, clip, prepared.plan,
-              prepared.image ? &*prepared.image : nullptr, stream ? &*stream : nullptr);
+  const bool may_end_all = context.checkpoints != nullptr && comm.size() == session.size();
+  FrameSink* to = !first ? nullptr : may_end_all ? static_cast<FrameSink*>(&*sink) : &*stream;
+  try {
+    render_clip(context, prepared.model, clip, prepared.plan,
+                prepared.image ? &*prepared.image : nullptr, to);
+  } catch (const Stopped&) {
+    checkpoints.finish_writing();
+    if (first) tell_stopped(checkpoints.stop_reason(), checkpoints.steps_kept());
+    return JobEnd::stopped;
+  }
   if (first) {
     const ScopedStage stage(profile, Stage::encode_video);  // what is left when decoding is done
     stream->finish();
     if (stream->sheet()) write_png(sheet_path(job), stream->sheet()->picture());
+    checkpoints.remove();
   }
 
   RankReport mine{.rank = comm.rank(),
                   .host = session.host(),
-                  .threads = threads,
+                  .threads = engine.threads(),
                   .wall_seconds = now_seconds() - begin,
                   .peak_memory = peak_memory(),
-                  .bytes_sent = comm.bytes_sent(),
+                  .bytes_sent = engine.bytes_sent() - sent_before,
                   .spans = profile.spans(),
                   .device_peaks = profile.device_peaks()};
   const auto reports = gather_reports(comm, mine);
-  if (!first) return;
+  if (!first) return JobEnd::done;
   RunResult result{.frames = stream->frames(),
                    .encoder_seconds = stream->busy_seconds(),
                    .seams = stream->seam_figure(),
                    .versions = {std::string("weft ") + WEFT_VERSION, session.library_version(),
-                                ops->describe()}};
+                                engine.ops().describe()}};
   const auto record = record_path(job);
   if (!record.empty()) {
     write_run_record(record, job, prepared.model, clip, prepared.plan, reports, result);
@@ -147,6 +186,7 @@ void render_job(const Job& job, const PreparedJob& prepared, const Communicator&
   if (!record.empty()) text += fmt::format("record        {}\n", record.string());
   std::fputs(text.c_str(), stdout);
   std::fflush(stdout);
+  return JobEnd::done;
 }
 
 }  // namespace weft

@@ -108,6 +108,7 @@ class Ladder : public testing::TestWithParam<fs::path> {
   Golden golden{GetParam()};
   ModelFolder model;
   LocalAttention attention;
+  BothBranches branches;
 };
 
 TEST_P(Ladder, TokenIds) {
@@ -240,8 +241,8 @@ class Sampling : public Ladder {
       if (image_latent.defined()) put_first_frame(image_latent, input);
       const double t = schedule.timesteps[static_cast<std::size_t>(i)];
       const int expert = expert_at(t, static_cast<int>(denoisers.size()), boundary);
-      const Tensor v = denoisers[static_cast<std::size_t>(expert)].velocity(ops(), on_device(input),
-                                                                            t, 0, first, attention);
+      const Tensor v = denoisers[static_cast<std::size_t>(expert)].velocity(
+          ops(), on_device(input), t, 0, first, attention, branches);
       const Tensor moved = on_device(x);
       solver->step(ops(), static_cast<int>(i), v, moved);
       x = moved.to(DeviceKind::cpu);

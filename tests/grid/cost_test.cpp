@@ -90,17 +90,5 @@ TEST(Cost, TrafficCountsEachDirection) {
   EXPECT_EQ(bytes[2].sent + bytes[2].received, 0);
 }
 
-TEST(Cost, SpeedupIsThatOfTheSlowestRank) {
-  const std::vector<double> flops{6e9, 3e9, 3e9};
-  const std::vector<RankTraffic> silent(3);
-  const RankSpeed speed{.flops_per_second = 1e9, .bytes_per_second = 1e6};
-  EXPECT_DOUBLE_EQ(predicted_seconds(flops, silent, speed), 6);
-  EXPECT_DOUBLE_EQ(predicted_speedup(flops, silent, speed), 2);
-  // Rank 1 computes 3 s and then moves 5 MB one way while 1 MB goes the other: 8 s.
-  const std::vector<RankTraffic> bytes{{0, 0}, {5000000, 1000000}, {0, 0}};
-  EXPECT_DOUBLE_EQ(predicted_seconds(flops, bytes, speed), 8);
-  EXPECT_DOUBLE_EQ(predicted_speedup(flops, bytes, speed), 1.5);
-}
-
 }  // namespace
 }  // namespace weft

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <numeric>
 #include <set>
 #include <tuple>
 
@@ -11,23 +10,10 @@
 
 #include "weft/base/error.h"
 
+#include "grid/plan_checks.h"
+
 namespace weft {
 namespace {
-
-// Rank counts: every one up to 64, then powers of two and their neighbours up to 4096.
-std::vector<int> rank_counts() {
-  std::vector<int> counts(64);
-  std::iota(counts.begin(), counts.end(), 1);
-  for (int n = 128; n <= 4096; n *= 2) counts.insert(counts.end(), {n - 1, n, n + 1});
-  counts.back() = 4096;
-  return counts;
-}
-
-std::vector<double> cells_of(const WindowPlan& plan) {
-  std::vector<double> cost;
-  for (const auto& window : plan.windows) cost.push_back(static_cast<double>(window.box.cells()));
-  return cost;
-}
 
 // A volume that ends inside a window along every axis, so that last windows are shifted.
 WindowPlan small_plan() {
@@ -135,18 +121,6 @@ TEST(WindowPlan, OverlappingWindowsMatchThePairwiseSearch) {
         expected.push_back(static_cast<int>(b));
     }
     EXPECT_EQ(overlapping_windows(plan, static_cast<int>(a)), expected);
-  }
-}
-
-// Marks the cells of `box` in a count per cell of the volume.
-void mark(const Box& volume, const Box& box, std::vector<int>& count) {
-  for (std::int64_t t = box.frames().begin; t < box.frames().end; ++t) {
-    for (std::int64_t h = box.rows().begin; h < box.rows().end; ++h) {
-      for (std::int64_t w = box.cols().begin; w < box.cols().end; ++w) {
-        ++count[static_cast<std::size_t>((t * volume.rows().size() + h) * volume.cols().size() +
-                                         w)];
-      }
-    }
   }
 }
 

@@ -80,11 +80,12 @@ TEST_P(LatentsTest, add_weighted_touches_its_box_only) {
   }
 }
 
+// More weights than fit in one launch on CUDA.
 TEST_P(LatentsTest, add_weighted_of_the_whole_volume) {
-  const Tensor sum = random_tensor({2, 3, 4, 300}, 1);
-  const Tensor v = random_tensor({2, 3, 4, 300}, 2);
+  const Tensor sum = random_tensor({2, 3, 4, 1000}, 1);
+  const Tensor v = random_tensor({2, 3, 4, 1000}, 2);
   const std::array<std::int64_t, 3> origin{0, 0, 0};
-  const auto wt = random_values(3, 3), wh = random_values(4, 4), ww = random_values(300, 5);
+  const auto wt = random_values(3, 3), wh = random_values(4, 4), ww = random_values(1000, 5);
   start_at(1, 3);
   const Tensor y = run_on(
       sum,

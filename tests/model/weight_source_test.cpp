@@ -51,6 +51,30 @@ TEST_F(WeightSourceTest, LoadsTheStoredValues) {
   EXPECT_NO_THROW(source.throw_if_wrong());
 }
 
+// Would catch a part cut at the wrong element, and reading more of the file than was asked for.
+TEST_F(WeightSourceTest, TakesIntoGivenSpaceAndParts) {
+  const TensorFiles files = stored({{"a", filled({3, 5}, 0)}});
+  WeightSource source(files, "vae", Mode::load);
+  const Tensor space = Tensor::zeros({17});
+  EXPECT_TRUE(source.take_part("a", {3, 5}, {4, 11}, space.slice(1, 8)));
+  EXPECT_EQ(source.bytes_read(), 28U);
+  EXPECT_EQ(space.span()[0], 0);
+  EXPECT_EQ(space.span()[1], 4);
+  EXPECT_EQ(space.span()[7], 10);
+  EXPECT_EQ(space.span()[8], 0);
+  EXPECT_TRUE(source.take_part("a", {3, 5}, {15, 15}, space.slice(17, 17)));
+  EXPECT_TRUE(source.take_into("a", {3, 5}, space.slice(2, 17).reshape({3, 5})));
+  EXPECT_EQ(space.span()[16], 14);
+  EXPECT_EQ(source.bytes_read(), 88U);
+
+  EXPECT_FALSE(source.take_into("absent", {2}, space.slice(0, 2)));
+  EXPECT_FALSE(source.take_part("a", {15}, {0, 1}, space.slice(0, 1)));
+  EXPECT_EQ(source.misfits().size(), 2U);
+  WeightSource check(files, "vae", Mode::check);
+  EXPECT_FALSE(check.take_into("a", {3, 5}, {}));
+  EXPECT_EQ(report(check), "");
+}
+
 TEST_F(WeightSourceTest, CheckModeComparesButLoadsNothing) {
   const TensorFiles files = stored({{"a", filled({4}, 0)}});
   WeightSource source(files, "vae", Mode::check);

@@ -48,7 +48,8 @@ void run_chunk(RingHistory& history, const Communicator& comm, int chunk) {
 }
 
 void run_clip(const Communicator& comm, int chunks) {
-  RingHistory history(comm, skips_first, chunks);
+  Fabric fabric(comm, DeviceKind::cpu);
+  RingHistory history(fabric, comm, skips_first, chunks);
   for (int chunk = comm.rank(); chunk < chunks; chunk += comm.size())
     run_chunk(history, comm, chunk);
   history.finish();
@@ -63,8 +64,9 @@ TEST(RingHistory, EveryChunkFindsWhatTheChunkBeforeLeft) {
 TEST(RingHistory, MessagesOfOthersDoNotMix) {
   const auto comm = Communicator::world();
   const int chunks = 3 * comm.size();
-  RingHistory first(comm, skips_first, chunks);
-  RingHistory second(comm, skips_first, chunks);
+  Fabric fabric(comm, DeviceKind::cpu);
+  RingHistory first(fabric, comm, skips_first, chunks);
+  RingHistory second(fabric, comm, skips_first, chunks);
   const std::vector<std::byte> out(100, std::byte{7});
   std::vector<std::byte> in(100);
   auto send = comm.start_send(out, (comm.rank() + 1) % comm.size(), 0);
@@ -82,16 +84,33 @@ TEST(RingHistory, MessagesOfOthersDoNotMix) {
 // chunk, and the destructor sees the last messages off.
 TEST(RingHistory, TheDestructorWaitsForTheNextRank) {
   const auto comm = Communicator::world();
+  Fabric fabric(comm, DeviceKind::cpu);
   for (int round = 0; round < 3; ++round) {
-    RingHistory history(comm, skips_first, comm.size());
+    RingHistory history(fabric, comm, skips_first, comm.size());
     run_chunk(history, comm, comm.rank());
+  }
+}
+
+// Groups that decode side by side on one fabric: each is a ring of its own. Catches peers counted
+// in the world instead of the group, and lanes chosen by the world's numbers.
+TEST(RingHistory, EveryGroupIsARingOfItsOwn) {
+  const auto comm = Communicator::world();
+  Fabric fabric(comm, DeviceKind::cpu);
+  for (const int groups : {2, 3}) {
+    const auto group = comm.split(comm.rank() % groups);
+    const int chunks = 3 * group.size() + 1;
+    RingHistory history(fabric, group, skips_first, chunks);
+    for (int chunk = group.rank(); chunk < chunks; chunk += group.size())
+      run_chunk(history, group, chunk);
+    history.finish();
   }
 }
 
 TEST(RingHistory, SendsExactlyTheHistoriesThatTravel) {
   const auto comm = Communicator::world();
   const int chunks = 2 * comm.size() + 1;
-  RingHistory history(comm, skips_first, chunks);
+  Fabric fabric(comm, DeviceKind::cpu);
+  RingHistory history(fabric, comm, skips_first, chunks);
   std::int64_t expected = 0;
   for (int chunk = comm.rank(); chunk < chunks; chunk += comm.size()) {
     run_chunk(history, comm, chunk);
@@ -107,7 +126,8 @@ TEST(RingHistory, SendsExactlyTheHistoriesThatTravel) {
 
 TEST(RingHistory, RefusesWhatWouldNotMatch) {
   const auto comm = Communicator::world();
-  RingHistory history(comm, skips_first, 4 * comm.size());
+  Fabric fabric(comm, DeviceKind::cpu);
+  RingHistory history(fabric, comm, skips_first, 4 * comm.size());
   Tensor to = Tensor::empty(shape_of(0));
   EXPECT_THROW(history.take(0, to), Error);                             // no chunk has begun
   EXPECT_THROW(history.begin_chunk(comm.rank() + comm.size()), Error);  // not this rank's first

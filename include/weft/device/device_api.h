@@ -17,6 +17,16 @@ struct DeviceMemory {
   std::size_t used = 0, peak = 0, free = 0, total = 0;
 };
 
+/// `slices` x `rows` pieces of `width` bytes; the steps from one row and one slice to the next are
+/// in bytes, and a slice's is a multiple of its row's. The two sides do not overlap.
+struct PitchedCopy {
+  void* to;
+  std::size_t to_row, to_slice;
+  const void* from;
+  std::size_t from_row, from_slice;
+  std::size_t width, rows, slices;
+};
+
 struct DeviceApi {
   void* (*allocate)(std::size_t bytes);
   void (*release)(void* data) noexcept;
@@ -30,6 +40,7 @@ struct DeviceApi {
   void (*load)(void* device, DType to, const void* host, DType from, std::int64_t count);
   DeviceMemory (*memory)();
   void (*reset_peak)();
+  void (*copy_3d)(const PitchedCopy& copy);  // within the device
 };
 
 /// nullptr when this build has no CUDA (kernels/cuda_absent.cpp) or the machine has no usable GPU.
@@ -39,6 +50,9 @@ const DeviceApi* cuda_device_api();
 std::string cuda_absent_reason();
 /// CUDA devices of this machine; 0 without CUDA.
 int cuda_device_count();
+/// PCI address of the device in use: two processes of one host that have the same share a GPU.
+/// Throws without CUDA.
+std::string cuda_device_bus_id();
 /// Chooses the device of this process, before anything is allocated. Throws when another one is in
 /// use already or this one cannot be used.
 void use_cuda_device(int index);

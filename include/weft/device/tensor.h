@@ -113,6 +113,11 @@ class Tensor {
 
 /// Copies all elements; shapes (by count), dtypes must agree, devices may differ.
 void copy(const Tensor& from, Tensor to);
+/// Copies the box of `extent` elements that begins at element `from_at` of `from` to the one that
+/// begins at `to_at` of `to`. Equal rank (2 ... 4), type and device; the two boxes must not overlap
+/// in memory. On CUDA in the order of the stream, like every operation.
+void copy_box(const Tensor& from, std::span<const std::int64_t> from_at, Tensor to,
+              std::span<const std::int64_t> to_at, std::span<const std::int64_t> extent);
 void fill_zero(Tensor t);
 
 }  // namespace weft

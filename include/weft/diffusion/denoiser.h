@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 
+#include "weft/diffusion/branches.h"
 #include "weft/diffusion/guidance.h"
 #include "weft/model/transformer.h"
 
@@ -33,12 +34,13 @@ class Denoiser {
   explicit Denoiser(Expert expert) : expert_(std::move(expert)) {}
 
   /// Guided velocity [C, T, H, W] of a window's latents [C, T, H, W] that shows `scene`.
+  /// `attention` and `branches` say what of it is computed here.
   Tensor velocity(Ops& ops, const Tensor& latents, double timestep, std::size_t scene,
-                  FirstFrame first_frame, SelfAttention& attention);
+                  FirstFrame first_frame, SelfAttention& attention, BranchShare& branches);
 
  private:
   Expert expert_;
-  std::map<std::array<std::int64_t, 3>, RopeTable> rope_;  // by (frames, rows, cols)
+  std::map<std::array<std::int64_t, 4>, RopeTable> rope_;  // by (frames, rows, cols, first token)
 };
 
 }  // namespace weft

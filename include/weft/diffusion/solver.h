@@ -7,6 +7,7 @@
 #include <string>
 
 #include "weft/diffusion/schedule.h"
+#include "weft/diffusion/state.h"
 #include "weft/ops/ops.h"
 
 namespace weft {
@@ -16,6 +17,8 @@ class Solver {
   virtual ~Solver() = default;
   /// Moves x (in place) from sigmas[i] to sigmas[i + 1]. Steps come in order, each once.
   virtual void step(Ops& ops, int i, const Tensor& velocity, Tensor x) = 0;
+  /// What is remembered from step to step.
+  virtual void visit(StateVisitor& visitor) = 0;
 };
 
 /// UniPC: predictor and corrector of order 2 ("bh2"), lower orders at both ends.
@@ -23,6 +26,7 @@ class UniPc final : public Solver {
  public:
   explicit UniPc(Schedule schedule);
   void step(Ops& ops, int i, const Tensor& velocity, Tensor x) override;
+  void visit(StateVisitor& visitor) override;
 
  private:
   Schedule schedule_;
@@ -37,6 +41,7 @@ class FlowEuler final : public Solver {
  public:
   explicit FlowEuler(Schedule schedule) : schedule_(std::move(schedule)) {}
   void step(Ops& ops, int i, const Tensor& velocity, Tensor x) override;
+  void visit(StateVisitor& /*visitor*/) override {}
 
  private:
   Schedule schedule_;

@@ -63,16 +63,4 @@ struct RankTraffic {
 };
 std::vector<RankTraffic> traffic(const TransferPlan& plan, std::int64_t channels, int ranks);
 
-/// What one rank can do: sustained, not peak.
-struct RankSpeed {
-  double flops_per_second, bytes_per_second;
-};
-/// Seconds of the slowest rank for work that ends with an exchange: its operations, then the larger
-/// of its two directions of traffic. `flops` and `bytes` have one entry per rank.
-double predicted_seconds(std::span<const double> flops, std::span<const RankTraffic> bytes,
-                         const RankSpeed& speed);
-/// All the work on one rank without any exchange, over predicted_seconds().
-double predicted_speedup(std::span<const double> flops, std::span<const RankTraffic> bytes,
-                         const RankSpeed& speed);
-
 }  // namespace weft

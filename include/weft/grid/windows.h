@@ -44,7 +44,23 @@ struct WindowSize {
   std::array<std::int64_t, 3> overlap;  // latent cells
 };
 
-WindowPlan make_window_plan(const Box& volume, const WindowSize& window);
+/// Cells by which windows are moved along each axis (frames, rows, columns).
+using WindowShift = std::array<std::int64_t, 3>;
+
+/// The windows of `window` over `volume`. With a shift, origins along an axis of several windows
+/// are 0, then shift, shift + stride, ... (stride = size - overlap), the last shifted inwards: each
+/// window keeps its full size, neighbours overlap by at least `overlap`, and there may be one more
+/// of them than without. An axis of one window is not moved.
+/// Errors (InputError): as cover_axis, all axes at once. 0 <= shift < stride, whole patches.
+WindowPlan make_window_plan(const Box& volume, const WindowSize& window,
+                            const WindowShift& shift = {});
+
+/// The shift of step `step` (from 0), so that seams keep moving and come about equally often to
+/// every place of a stride: the Halton sequence (Halton 1960; bases 2, 3, 5 for the axes of several
+/// windows in order) times the stride, rounded down to whole patches. Step 0 is not shifted. A
+/// function of its arguments alone, in integers: the same on every machine.
+/// Errors (InputError): as make_window_plan.
+WindowShift window_shift(const Box& volume, const WindowSize& window, int step);
 
 /// Windows that share cells with `window`, itself included, ascending: the order of blending.
 std::vector<int> overlapping_windows(const WindowPlan& plan, int window);
@@ -71,9 +87,16 @@ TransferPlan overlap_plan(const WindowPlan& plan, std::span<const int> owner);
 TransferPlan scatter_plan(const WindowPlan& plan, std::span<const int> owner);
 
 /// Once, after the last step: every cell of every piece, from the lowest-numbered window that holds
-/// it. Pieces are what is decoded at a time: latent-frame chunks, or tiles that overlap.
+/// it. Pieces are what is decoded at a time: latent-frame chunks, or tiles that overlap. Ordered by
+/// (to_item, from_item).
 TransferPlan gather_plan(const WindowPlan& plan, std::span<const int> owner,
                          std::span<const Box> pieces, std::span<const int> piece_owner);
+
+/// Between steps of different windows: every cell of every window of `to` from the lowest-numbered
+/// window of `from` that holds it; from_item counts in `from`, to_item in `to`. What is carried
+/// must agree wherever windows of `from` overlap, as blended latents do.
+TransferPlan rewindow_plan(const WindowPlan& from, std::span<const int> from_owner,
+                           const WindowPlan& to, std::span<const int> to_owner);
 
 /// Latent-frame chunks of the causal decoder: frame 0 alone, then `frames_per_chunk` at a time
 /// (spec 6.3), dealt to ranks cyclically: chunk i belongs to rank i % ranks.

@@ -11,8 +11,11 @@
 
 #include "weft/base/error.h"
 #include "weft/device/tensor.h"
+#include "weft/io/file_stamp.h"
 
 namespace weft {
+
+class MappedFile;
 
 /// One tensor of a file, as stored.
 struct StoredTensor {
@@ -24,18 +27,20 @@ struct StoredTensor {
 
 class SafetensorsFile {
  public:
-  /// Maps and validates. InputError: file, what is wrong, what was expected.
+  /// Maps and validates. InputError: file, what is wrong, what was expected. When the file is
+  /// shortened while it is mapped, the process ends with a line that names it.
   explicit SafetensorsFile(const std::filesystem::path& path);
   ~SafetensorsFile();
   SafetensorsFile(const SafetensorsFile&) = delete;
   SafetensorsFile& operator=(const SafetensorsFile&) = delete;
   [[nodiscard]] const std::map<std::string, StoredTensor>& tensors() const { return tensors_; }
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  /// Size and time of the very file that is mapped, whatever bears its name now.
+  [[nodiscard]] const FileStamp& stamp() const;
 
  private:
   std::filesystem::path path_;
-  void* map_ = nullptr;
-  std::size_t map_bytes_ = 0;
+  std::unique_ptr<MappedFile> map_;
   std::map<std::string, StoredTensor> tensors_;
 };
 

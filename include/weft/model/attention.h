@@ -1,6 +1,7 @@
 #pragma once
-// Self-attention as the transformer sees it: queries, keys and values of the tokens at hand. How
-// the whole sequence comes together is the implementation's business; the model knows no ranks.
+// Self-attention as the transformer sees it: queries, keys and values of the tokens at hand. Which
+// tokens those are and how the whole sequence comes together is the implementation's business; the
+// model knows no ranks.
 
 #include "weft/ops/ops.h"
 
@@ -15,9 +16,15 @@ struct TokenRange {
 class SelfAttention {
  public:
   virtual ~SelfAttention() = default;
+  /// Which tokens of a sequence of `tokens` are at hand here.
+  [[nodiscard]] virtual TokenRange range(std::int64_t tokens) const { return {0, tokens}; }
   /// q, k, v, out [n, H, d]: the n tokens this rank holds.
   virtual void run(Ops& ops, const Tensor& q, const Tensor& k, const Tensor& v, float scale,
                    Tensor out) = 0;
+  /// Features [n, F] of the tokens at hand to those of all tokens [tokens, F], on every rank.
+  virtual Tensor gather(Ops& /*ops*/, const Tensor& features, std::int64_t /*tokens*/) {
+    return features;
+  }
 };
 
 /// All tokens are here.

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,11 +42,18 @@ struct ModelFolder {
   void check_weights(Problems& problems) const;
 
   [[nodiscard]] std::shared_ptr<const TensorFiles> files(const std::string& component) const;
-  /// On the device of `ops`, in its types.
-  [[nodiscard]] TextEncoder load_text_encoder(const Ops& ops) const;
-  [[nodiscard]] WanTransformer load_transformer(const std::string& component, const Ops& ops) const;
-  [[nodiscard]] VaeDecoder load_decoder(const Ops& ops) const;
-  [[nodiscard]] VaeEncoder load_encoder(const Ops& ops) const;
+  // Where `placement` says (an Ops converts: on its device, in its types, by this rank alone).
+  // Error naming the file when one of the component's weights is not as it was in read().
+  [[nodiscard]] TextEncoder load_text_encoder(const Placement& placement) const;
+  [[nodiscard]] WanTransformer load_transformer(const std::string& component,
+                                                const Placement& placement) const;
+  [[nodiscard]] VaeDecoder load_decoder(const Placement& placement) const;
+  [[nodiscard]] VaeEncoder load_encoder(const Placement& placement) const;
+
+  /// Size and time of every weight file of the folder, as read() found them.
+  std::map<std::filesystem::path, FileStamp> stamps;
+  /// Error when a weight file of `component` has changed since read(), is gone, or is new.
+  void check_unchanged(const std::string& component) const;
 
   /// Pixels per latent cell along rows and columns; frames per latent frame.
   [[nodiscard]] std::int64_t space_factor() const { return vae.space_factor; }

@@ -40,6 +40,8 @@ struct Timestep {
   std::optional<double> first_frame;
 };
 
+/// Where `weights` are shared out among ranks (Placement::shard), prepare_text() and forward() are
+/// collective over those ranks: each makes the same calls in the same order.
 class WanTransformer {
  public:
   WanTransformer(const TransformerConfig& config, WeightSource& weights);
@@ -47,13 +49,17 @@ class WanTransformer {
   WanTransformer(WanTransformer&&) noexcept;
 
   [[nodiscard]] const TransformerConfig& config() const;
+  /// Bytes of the blocks' matrices that this rank holds, and the most it has held.
+  [[nodiscard]] std::size_t matrix_bytes() const;
+  [[nodiscard]] std::size_t peak_matrix_bytes() const;
   /// `embeds` [n, text_dim] of the n real tokens; `text_length` rows (512) reach the model.
   [[nodiscard]] TextContext prepare_text(Ops& ops, const Tensor& embeds,
                                          std::int64_t text_length) const;
   /// Tables for tokens `range` of a latent volume of frames x rows x cols (cells, not patches).
   [[nodiscard]] RopeTable rope(std::int64_t frames, std::int64_t rows, std::int64_t cols,
                                TokenRange range, DeviceKind device) const;
-  /// Velocity [C_out, T, H, W] of latents z [C_in, T, H, W]; H and W even.
+  /// Velocity [C_out, T, H, W] of latents z [C_in, T, H, W]; H and W even. Computes the tokens that
+  /// `attention` says are at hand; `rope` is theirs.
   Tensor forward(Ops& ops, const Tensor& z, const Timestep& timestep, const TextContext& text,
                  const RopeTable& rope, SelfAttention& attention) const;
 

@@ -128,6 +128,11 @@ class Ops {
   /// q, out [Nq, H, d]; k, v [Nk, H, d]; all of one type, act.
   virtual void attention(const Tensor& q, const Tensor& k, const Tensor& v,
                          const AttentionArgs& args, Tensor out) = 0;
+  /// Merges two partial attentions over disjoint keys: with m = log(e^lse + e^part_lse),
+  /// out = out e^(lse - m) + part e^(part_lse - m), lse = m. An lse of -inf: no keys. out, part
+  /// [N, H, d] act; lse, part_lse [H, N] float32.
+  virtual void merge_attention(Tensor out, Tensor lse, const Tensor& part,
+                               const Tensor& part_lse) = 0;
   /// Latents to the rows of the patch embedding: y[(t,h,w), (c,i,j)] = z[c, t, 2h+i, 2w+j].
   /// z [C, T, 2h', 2w'] float32, y [T h' w', 4 C] act  (spec 4.2).
   virtual void patchify(const Tensor& z, Tensor y) = 0;

@@ -21,6 +21,7 @@ struct Clip {
   std::int64_t channels = 0;                       // of the latents
   Box latents;                                     // the latent volume
   WindowSize window;                               // latent cells
+  bool window_shift = false;                       // windows move from step to step
   DecodeKind decode = DecodeKind::exact;
 
   /// What is drawn from a frame on; a window draws the scene of its middle frame.

@@ -2,15 +2,17 @@
 // One job on one group of ranks: prompt in, frames out. Every function is collective over the
 // communicator; the stages are called in order by render_clip().
 
-#include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "weft/base/stages.h"
 #include "weft/comm/communicator.h"
+#include "weft/comm/fabric.h"
+#include "weft/model/loaded_models.h"
 #include "weft/ops/ops.h"
-#include "weft/parallel/windows.h"
 #include "weft/render/clip.h"
+#include "weft/render/denoise_state.h"
 #include "weft/render/plan.h"
 
 namespace weft {
@@ -34,12 +36,24 @@ class FrameSink {
   virtual void push(const Tensor& frames) = 0;
 };
 
-/// What a rank renders with.
+/// Embeddings of prompts that were encoded lately, on the host of rank 0. A batch hands over the
+/// prompts that will come next: they are encoded with the one at hand, so that a text encoder that
+/// does not fit beside the transformer comes in once for many jobs.
+struct PromptCache {
+  std::map<std::string, Tensor> embeds;  // by cleaned prompt, [tokens, text_dim]
+  std::vector<std::string> upcoming;     // cleaned
+};
+
+/// What a rank renders with. The first five stay from job to job.
 struct RenderContext {
-  const Communicator& comm;
+  const Communicator& comm;  // the ranks of the job
+  Fabric& fabric;
   Ops& ops;
+  LoadedModels& models;
+  PromptCache& prompts;
   Profile& profile;
   Progress& progress;
+  Checkpoints* checkpoints = nullptr;  // none: nothing is kept
 };
 
 /// The embeddings of a job's prompts, known to every rank.
@@ -48,7 +62,7 @@ struct PromptEmbeds {
   Tensor uncond;             // [tokens, text_dim]; undefined without guidance
 };
 
-/// encode_text: rank 0 loads the text encoder, encodes, frees it; everyone gets the result.
+/// encode_text: rank 0 encodes what it does not know yet; everyone gets the result.
 PromptEmbeds encode_prompts(RenderContext& context, const ModelFolder& model, const Clip& clip);
 
 /// encode_image: rank 0 fits `image` to the clip and encodes it: latents [C, 1, rows, cols] on
@@ -56,18 +70,23 @@ PromptEmbeds encode_prompts(RenderContext& context, const ModelFolder& model, co
 Tensor encode_first_frame(RenderContext& context, const ModelFolder& model, const Clip& clip,
                           const Image* image);
 
+/// Denoised windows and who answers for them.
+struct Denoised {
+  WindowPlan windows;             // of the last step
+  std::vector<int> leader;        // rank, by window
+  std::map<int, Tensor> latents;  // [C, window box] on the device, of this rank's group
+};
+
 /// denoise: noise is scattered, every step each window's velocity is blended with its neighbours'.
-/// Returns latents [C, window box] of exchange.mine(), on the host.
-std::vector<Tensor> denoise(RenderContext& context, const ModelFolder& model, const Clip& clip,
-                            const WindowExchange& exchange, const PromptEmbeds& prompts,
-                            const Tensor& first_frame);
+/// Goes on from context.checkpoints where there is something; throws Stopped when told to stop.
+Denoised denoise(RenderContext& context, const ModelFolder& model, const Clip& clip,
+                 const RenderPlan& plan, const PromptEmbeds& prompts, const Tensor& first_frame);
 
 /// decode, gather (and blend, for tiles): frames reach `sink` on rank 0 in order; null elsewhere.
 void decode(RenderContext& context, const ModelFolder& model, const Clip& clip,
-            const RenderPlan& plan, const WindowExchange& exchange, std::vector<Tensor> latents,
-            FrameSink* sink);
+            const RenderPlan& plan, Denoised denoised, FrameSink* sink);
 
-/// All of it.
+/// All of it. `model` is what context.models uses from here on.
 void render_clip(RenderContext& context, const ModelFolder& model, const Clip& clip,
                  const RenderPlan& plan, const Image* image, FrameSink* sink);
 

@@ -32,6 +32,7 @@ struct Job {
   std::string text_cleaning = "basic";  // basic | fix
   std::string window = "auto";          // auto | none | WIDTHxHEIGHTxFRAMES in pixels and frames
   double overlap = 0.25;                // of a window, along each axis that has several
+  bool window_shift = false;            // windows move from step to step
   std::string decode = "exact";         // exact | tiles
   std::string device = "auto";          // auto | cpu | cuda
   std::string precision = "auto";       // auto | f32 | bf16 | fp8
@@ -40,8 +41,14 @@ struct Job {
   std::string preset = "medium";
   std::string pix_fmt = "yuv420p";
   bool metadata = true;
-  bool contact_sheet = false;  // PNG beside the clip: clip.sheet.png
-  int threads = 0;             // per rank; 0: cores / ranks of this host
+  bool contact_sheet = false;            // PNG beside the clip: clip.sheet.png
+  int threads = 0;                       // per rank; 0: cores / ranks of this host
+  std::string parallel = "auto";         // auto | groups=N,cfg=N,ulysses=N,ring=N
+  bool shard_weights = false;            // each rank keeps its part of the transformer
+  bool oversubscribe = false;            // ranks may share a GPU
+  std::string checkpoint_every = "30s";  // a duration | off
+  std::string time_limit;                // a duration; "": none
+  bool resume = true;                    // go on from a checkpoint that is there
 };
 
 /// What a key's value is, so that a job file may not say width = "wide".
@@ -52,7 +59,8 @@ struct JobKey {
   const char* name;     // "guidance-scale"
   const char* metavar;  // "FLOAT", "PATH", "unipc|euler", ...; "" for a switch (toggle)
   const char* help;     // one line, with unit and default
-  const char* group;    // "What", "Sampling", "Windows and decoding", "Output", "Machine"
+  const char*
+      group;  // "What", "Sampling", "Windows and decoding", "Output", "Machine", "Stopping ..."
   JobValue type;
   /// Parses `text` into the job; throws InputError "NAME: what is wrong: what was expected" and
   /// leaves the job as it was. A toggle takes "true" or "false".

@@ -18,8 +18,9 @@ struct PreparedJob {
   std::optional<Image> image;  // rank 0
 };
 
-/// Whether the job computes on GPUs ("auto": when this machine has one), and how exactly.
-Machine machine_of(const Job& job);
+/// Whether the job computes on GPUs ("auto": when this machine has one), how exactly, and how its
+/// ranks share the work.
+Machine machine_of(const Job& job, int ranks_per_node = 1);
 
 /// Does the job write files (render), or is it only looked at (plan)?
 enum class JobUse : std::uint8_t { render, plan };
@@ -29,12 +30,18 @@ enum class JobUse : std::uint8_t { render, plan };
 /// InputError, which lists all problems of all ranks. `found`: what was already wrong with the
 /// command line or job file, listed with the rest. `plan_ranks`: ranks to plan for.
 PreparedJob prepare_job(const Job& job, const Problems& found, const Communicator& comm,
-                        int plan_ranks, JobUse use);
+                        const Session& session, int plan_ranks, JobUse use);
+
+class Engine;
+
+/// How a job ended that did not fail.
+enum class JobEnd : std::uint8_t { done, stopped };
 
 /// Renders a prepared job. Rank 0 writes the clip, the contact sheet and the run record, prints the
-/// closing table and where the files are. `quiet`: no progress.
-void render_job(const Job& job, const PreparedJob& prepared, const Communicator& comm,
-                const Session& session);
+/// closing table and where the files are. Stopped by a signal or a time limit: a checkpoint is
+/// there, and the same call goes on from it. Collective over the engine's ranks.
+JobEnd render_job(const Job& job, const PreparedJob& prepared, Engine& engine,
+                  const Session& session);
 
 /// Threads for this rank: the processors it may use, shared with the ranks of its host that may use
 /// the same ones; at least 1. Collective.
