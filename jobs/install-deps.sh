@@ -26,6 +26,9 @@ test_packages=(
   ffmpeg hdf5-tools                     # read back what weft writes
   clang-format-14                       # the version the sources are formatted with
   clang-tidy-16                         # 14 and 15 lack std::source_location
+  clang-16 libfuzzer-16-dev             # fuzzing
+  slurm-wlm munge iproute2              # a real Slurm, for the job scripts
+  shellcheck
 )
 
 if command -v nvcc >/dev/null && ! python3 -m pip --version >/dev/null 2>&1; then

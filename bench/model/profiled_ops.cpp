@@ -90,6 +90,9 @@ void ProfiledOps::synchronize() { ops_.synchronize(); }
 Tensor ProfiledOps::linear_input(std::int64_t rows, std::int64_t cols) const {
   return ops_.linear_input(rows, cols);
 }
+Tensor ProfiledOps::attention_input(const Shape& tokens) const {
+  return ops_.attention_input(tokens);
+}
 
 void ProfiledOps::linear(const Tensor& x, const Tensor& w, const Tensor& b, Tensor y,
                          Activation act) {

@@ -35,6 +35,7 @@ class ProfiledOps final : public Ops {
   [[nodiscard]] std::string describe() const override;
   void synchronize() override;
   [[nodiscard]] Tensor linear_input(std::int64_t rows, std::int64_t cols) const override;
+  [[nodiscard]] Tensor attention_input(const Shape& tokens) const override;
 
   void linear(const Tensor& x, const Tensor& w, const Tensor& b, Tensor y, Activation act) override;
   void linear_group(const Tensor& x, std::span<const Tensor> w, std::span<const Tensor> b,

@@ -1,6 +1,7 @@
 #include "attention.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 
 #include "attention_cudnn.h"
@@ -8,6 +9,7 @@
 #include "attention_hopper.h"
 #include "cuda_ops.h"
 #include "merge_key.h"
+#include "quantize.h"
 #include "softmax.h"
 
 namespace weft::cuda {
@@ -42,6 +44,9 @@ Tensor scratch(const Shape& shape, DType type) {
   return Tensor::empty(shape, type, DeviceKind::cuda);
 }
 
+/// x [N, H, d] as [N, H d].
+Tensor as_rows(const Tensor& x) { return x.reshape({x.dim(0), x.dim(1) * x.dim(2)}); }
+
 /// x [N, H, d] as H matrices [N, d].
 Matrix by_heads(const Tensor& x) {
   return {x.raw(), x.dtype(), x.dim(0), x.dim(2), x.dim(1) * x.dim(2), x.dim(2)};
@@ -67,8 +72,10 @@ struct Attention::Impl {
              const Tensor& out);
   bool with_cudnn(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
                   const Tensor& out);
-  bool in_fp8(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
-              const Tensor& out);
+  bool to_e4m3(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
+               const Tensor& out);
+  bool fits_fp8(const Tensor& q, const Tensor& k, const AttentionArgs& args);
+  void in_fp8(const Tensor& q, const Tensor& k, const Tensor& v, float scale, const Tensor& out);
   void with_matmuls(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
                     const Tensor& out);
 };
@@ -84,7 +91,6 @@ bool Attention::Impl::fused(const Tensor& q, const Tensor& k, const Tensor& v,
     only_key(q, k, v, args.scale, args.last_key_logit, args.lse, out);
     return true;
   }
-  if (in_fp8(q, k, v, args, out)) return true;
   const bool hopper = attention_hopper_fits(q, k, args);
   const bool hopper_first =
       args.last_key_logit != 0 || k.dim(0) <= few_keys || long_attention == Fused::hopper;
@@ -104,20 +110,40 @@ bool Attention::Impl::with_cudnn(const Tensor& q, const Tensor& k, const Tensor&
   return true;
 }
 
-/// Self-attention of many tokens in e4m3; the result is rounded to e4m3 before it becomes bf16,
-/// because cuDNN writes nothing else on Hopper.
-bool Attention::Impl::in_fp8(const Tensor& q, const Tensor& k, const Tensor& v,
-                             const AttentionArgs& args, const Tensor& out) {
-  if (precision != Precision::fp8 || q.dim(0) != k.dim(0) || q.dim(0) < fp8_tokens ||
-      q.dim(2) != fp8_width || args.last_key_logit != 0 || args.lse.defined() ||
-      !cudnn.has_fp8(q.shape(), args.scale)) {
+/// Attention in bf16 whose results are rounded to the rows of a linear_input(), all with the scale
+/// of the largest value. False: no kernel does that, and nothing was done.
+bool Attention::Impl::to_e4m3(const Tensor& q, const Tensor& k, const Tensor& v,
+                              const AttentionArgs& args, const Tensor& out) {
+  if (out.dtype() != DType::f8e4m3 || k.dim(0) == 1 || !attention_hopper_fits(q, k, args)) {
     return false;
   }
-  const Fp8Operands operands = quantise(q, k, v);
-  const Tensor stored = scratch(operands.q.shape(), DType::u8);
-  cudnn.run(operands, args.scale, stored);
-  dequantise(stored, operands, out);
+  const Tensor largest = largest_magnitude(v);
+  attention_hopper_e4m3(q, k, v, args, largest.data<float>(), out);
+  fill_scales_of(largest, quantized_view(as_rows(out)).scale);
   return true;
+}
+
+/// Whether self-attention of these is computed in e4m3.
+bool Attention::Impl::fits_fp8(const Tensor& q, const Tensor& k, const AttentionArgs& args) {
+  return precision == Precision::fp8 && q.dtype() != DType::f32 && q.dim(0) == k.dim(0) &&
+         q.dim(0) >= fp8_tokens && q.dim(2) == fp8_width && args.last_key_logit == 0 &&
+         !args.bias.defined() && !args.lse.defined() && cudnn.has_fp8(q.shape(), args.scale);
+}
+
+/// out bf16, or the whole of a linear_input(). The result is rounded to e4m3 in either case:
+/// cuDNN writes nothing else on Hopper.
+void Attention::Impl::in_fp8(const Tensor& q, const Tensor& k, const Tensor& v, float scale,
+                             const Tensor& out) {
+  const Fp8Operands operands = fp8_operands(q, k, v);
+  if (out.dtype() == DType::f8e4m3) {
+    const Quantized rows = quantized_view(as_rows(out));
+    cudnn.run(operands, scale, out);
+    fill_scales(operands, rows.scale);
+    return;
+  }
+  const Tensor stored = scratch(q.shape().with(0, whole_tiles(q.dim(0))), DType::u8);
+  cudnn.run(operands, scale, stored);
+  dequantise(stored, operands, out);
 }
 
 void Attention::Impl::with_matmuls(const Tensor& q, const Tensor& k, const Tensor& v,
@@ -153,15 +179,35 @@ Attention::~Attention() = default;
 void Attention::run(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
                     const Tensor& out) {
   if (q.dim(0) == 0) return;
-  const Tensor aligned_out = aligned(out) ? out : scratch(out.shape(), out.dtype());
+  const bool fp8 = impl_->fits_fp8(q, k, args);
+  WEFT_ASSERT(fp8 || q.dtype() != DType::f8e4m3, "attention: no kernel for {} in e4m3",
+              q.shape().str());
+  if (!fp8 && aligned(q) && aligned(k) && aligned(v) && aligned(args.lse) &&
+      impl_->to_e4m3(q, k, v, args, out)) {
+    return;
+  }
+  const bool direct = aligned(out) && (fp8 || out.dtype() == v.dtype());
+  const Tensor result = direct ? out : scratch(out.shape(), v.dtype());
   AttentionArgs with = args;
   if (!aligned(args.lse)) with.lse = scratch(args.lse.shape(), DType::f32);
   const Tensor queries = align(q), keys = align(k), values = align(v);
-  if (!impl_->fused(queries, keys, values, with, aligned_out)) {
-    impl_->with_matmuls(queries, keys, values, with, aligned_out);
+  if (fp8) {
+    impl_->in_fp8(queries, keys, values, args.scale, result);
+  } else if (!impl_->fused(queries, keys, values, with, result)) {
+    impl_->with_matmuls(queries, keys, values, with, result);
   }
-  if (!aligned(out)) copy(aligned_out, out);
+  if (!direct && out.dtype() == DType::f8e4m3) {
+    quantize_rows(as_rows(result), quantized_view(as_rows(out)));
+  } else if (!direct) {
+    copy(result, out);
+  }
   if (!aligned(args.lse)) copy(with.lse, args.lse);
+}
+
+bool Attention::takes_e4m3(const Shape& q) {
+  const float usual_scale = 1 / std::sqrt(static_cast<float>(q[2]));  // it decides nothing
+  return impl_->precision == Precision::fp8 && q[0] >= fp8_tokens && q[2] == fp8_width &&
+         impl_->cudnn.has_fp8(q, usual_scale);
 }
 
 void CudaOps::attention(const Tensor& q, const Tensor& k, const Tensor& v,
@@ -171,7 +217,12 @@ void CudaOps::attention(const Tensor& q, const Tensor& k, const Tensor& v,
                   out.shape() == q.shape() && keys > 0,
               "attention: q {}, k {}, v {}, out {}", q.shape().str(), k.shape().str(),
               v.shape().str(), out.shape().str());
-  WEFT_ASSERT(k.dtype() == q.dtype() && v.dtype() == q.dtype() && out.dtype() == q.dtype(),
+  const bool reduced = q.dtype() == DType::f8e4m3;  // an attention_input()
+  const bool fits = !reduced || (v.dtype() == DType::bf16 && queries == keys &&
+                                 !args.lse.defined() && args.last_key_logit == 0);
+  const bool known_out =
+      out.dtype() == v.dtype() || (out.dtype() == DType::f8e4m3 && v.dtype() == DType::bf16);
+  WEFT_ASSERT(k.dtype() == q.dtype() && (reduced || v.dtype() == q.dtype()) && fits && known_out,
               "attention: q {}, k {}, v {}, out {}", dtype_name(q.dtype()), dtype_name(k.dtype()),
               dtype_name(v.dtype()), dtype_name(out.dtype()));
   WEFT_ASSERT(!args.bias.defined() || args.bias.shape() == Shape({heads, queries + keys - 1}),

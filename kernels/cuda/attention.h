@@ -2,7 +2,8 @@
 // Attention on CUDA, in three ways, chosen by shape and type:
 //  1. cuDNN's fused kernels: bf16, head widths that are multiples of 8 up to 128, no bias. The
 //     merged pad key of cross-attention (last_key_logit) is added afterwards (merge_key.h). With
-//     Precision::fp8, long self-attention of width 128 runs in e4m3, unless lse is wanted.
+//     Precision::fp8, long self-attention of width 128 runs in e4m3, unless lse is wanted; q, k and
+//     out then need not be bf16 in between (Ops::attention_input(), Ops::linear_input()).
 //  2. A Hopper kernel of our own (attention_hopper.h) for what it says it fits: it goes first for
 //     short keys, where cuDNN's kernels are far from the machine's limits.
 //  3. Two matrix products with a softmax between them, query block by query block, for everything
@@ -22,6 +23,8 @@ class Attention {
  public:
   Attention(Matmul& matmul, Precision precision);
   ~Attention();
+  /// Whether self-attention of q [N, H, d] takes q and k as e4m3_tokens().
+  bool takes_e4m3(const Shape& q);
   /// Ops::attention; shapes are checked. A query whose logits are all -inf gives zeros.
   void run(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
            const Tensor& out);

@@ -117,7 +117,7 @@ void describe_fp8(Graph& graph, const Case& c) {
 }
 
 Case fp8_case(const Shape& q, float scale) {
-  const std::int64_t padded = Fp8Operands::padded(q[0]);
+  const std::int64_t padded = whole_tiles(q[0]);  // its fp8 kernels take no others
   return {padded, padded, q[1], q[2], scale, false, true, padded != q[0]};
 }
 
@@ -182,10 +182,10 @@ bool CudnnAttention::has_fp8(const Shape& q, float scale) {
 }
 
 void CudnnAttention::run(const Fp8Operands& x, float scale, const Tensor& out) {
-  const Case c = fp8_case(x.q.shape().with(0, x.tokens), scale);
+  const Case c = fp8_case(x.q.shape(), scale);
   Impl::Pointers pointers{
       {q_id, x.q.raw()}, {k_id, x.k.raw()}, {v_id, x.v.raw()}, {out_id, out.raw()}};
-  for (int s = 0; s < static_cast<int>(Fp8Scalar::count); ++s) {
+  for (int s = 0; s <= static_cast<int>(Fp8Scalar::tokens); ++s) {
     const auto which = static_cast<Fp8Scalar>(s);
     if (which == Fp8Scalar::tokens && !c.padding) continue;
     pointers.emplace(id_of(which), x.scalar(which));

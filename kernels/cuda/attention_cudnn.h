@@ -20,8 +20,8 @@ class CudnnAttention {
            const Tensor& out);
   /// Whether cuDNN can do self-attention of q [N, H, d] in e4m3.
   bool has_fp8(const Shape& q, float scale);
-  /// The same for quantised operands, if it can. out [padded N, H, d] e4m3 bytes, to be multiplied
-  /// by descale_v.
+  /// The same for quantised operands, if it can. out [N, H, d] e4m3, to be multiplied by
+  /// descale_out: whole tiles of rows are written (whole_tiles()).
   void run(const Fp8Operands& x, float scale, const Tensor& out);
 
  private:

@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <cstring>
 
 #include <cuda_fp8.h>
 
 #include "attention_fp8.h"
 #include "check.h"
+#include "quantize.cuh"
 #include "stream.h"
 #include "vectors.cuh"
 
@@ -12,81 +14,140 @@ namespace {
 
 constexpr int vec = 16;  // e4m3 bytes of one 16-byte access; two accesses of bf16
 constexpr int threads = 256;
-constexpr float largest = 448;  // of e4m3
+// A few blocks for each multiprocessor; each warp ends with one atomic.
+constexpr unsigned most_blocks = 1056;
+constexpr int line = 64;  // floats
+
 // Weights are at most 1; a power of two scales them exactly and leaves room below 448.
 constexpr float weights_scale = 256;
-
-struct Inputs {
-  const bf16* x[3];  // q, k, v
-};
-struct Outputs {
-  std::uint8_t* x[3];
-};
 
 /// The larger of two pairs of absolute bf16 values as bits, which order like the values; NaN is
 /// above all.
 __device__ unsigned larger(unsigned top, unsigned pair) {
   return __vmaxu2(top, pair & 0x7FFF7FFFU);
 }
+__device__ unsigned larger(unsigned top, const Pack<bf16, 8>& x) {
+  uint4 pairs;
+  static_assert(sizeof pairs == sizeof x);
+  memcpy(&pairs, &x, sizeof x);
+  return larger(larger(larger(larger(top, pairs.x), pairs.y), pairs.z), pairs.w);
+}
+/// Over the warp, as bits of a float32, which order alike.
+__device__ unsigned warp_largest(unsigned top) {
+  top = max(top >> 16, top & 0xFFFFU);
+  return __reduce_max_sync(0xFFFFFFFFU, top) << 16;
+}
 
-// amax[t]: bits of the largest |x| of tensor t = blockIdx.y as float32; zeros before.
-__global__ void find_largest(const __grid_constant__ Inputs in, std::int64_t count,
-                             unsigned* amax) {
-  const bf16* x = in.x[blockIdx.y];
+// ---- tokens with the scale of their largest value ----------------------------------------------
+// The largest value is known when all have been read; to read them once, they are written with a
+// scale that a sample of the tokens suggests, with much room above it. e4m3 keeps 4 bits of a value
+// wherever it lies between 2^-6 and 448, so nothing is lost by that: the sample's largest value
+// comes to 28, and what is smaller by up to a factor of 1792 is as exact as ever. Should a value
+// not fit, everything is written again with the scale of the largest.
+
+constexpr int sampled_tokens = 16;
+constexpr int sample_threads = 1024;
+constexpr float room = 16;
+// Values below this are zeros to any product; dividing by them would overflow.
+constexpr float smallest = 1e-30F;
+
+__device__ Pack<bf16, 8> read_pack(const bf16* x) {
+  return *reinterpret_cast<const Pack<bf16, 8>*>(x);
+}
+
+// One block. `width` elements per token, a multiple of vec.
+__global__ void guess_scale(const bf16* x, std::int64_t tokens, int width, TokenScale* scale) {
+  __shared__ unsigned parts[sample_threads / 32];
+  const std::int64_t sampled = min(tokens, static_cast<std::int64_t>(sampled_tokens));
+  const int packs = width / 8;
+  unsigned top = 0;
+#pragma unroll 4
+  for (int i = static_cast<int>(threadIdx.x); i < sampled * packs; i += sample_threads) {
+    const std::int64_t token = i / packs * tokens / sampled;
+    top = larger(top, read_pack(x + token * width + i % packs * 8));
+  }
+  top = warp_largest(top);
+  if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = top;
+  __syncthreads();
+  if (threadIdx.x != 0) return;
+  for (const unsigned part : parts) top = max(top, part);
+  scale->guess = fmaxf(__uint_as_float(top) * (room / largest_e4m3), smallest);
+  scale->most = 0;
+}
+
+/// vec elements, which are stored in one access.
+struct Piece {
+  Pack<bf16, 8> halves[2];
+  __device__ explicit Piece(const bf16* x) : halves{read_pack(x), read_pack(x + 8)} {}
+  __device__ void store(std::uint8_t* to, float factor) const {
+    float wide[vec];
+#pragma unroll
+    for (int i = 0; i < vec; ++i) wide[i] = to_float(halves[i / 8].x[i % 8]);
+    store_e4m3(to, wide, factor);
+  }
+};
+
+// With the scale as guessed; finds the largest. `count` is a multiple of vec.
+__global__ void write_guessed(const bf16* x, std::int64_t count, TokenScale* scale,
+                              std::uint8_t* out) {
+  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * threads * vec;
+  const float factor = 1 / scale->guess;
+  unsigned top = 0;
+  for (std::int64_t i = (blockIdx.x * static_cast<std::int64_t>(threads) + threadIdx.x) * vec;
+       i < count; i += step) {
+    const Piece piece(x + i);
+    top = larger(larger(top, piece.halves[0]), piece.halves[1]);
+    piece.store(out + i, factor);
+  }
+  top = warp_largest(top);
+  if (threadIdx.x % 32 == 0) atomicMax(reinterpret_cast<unsigned*>(&scale->most), top);
+}
+
+// Zero before.
+__global__ void find_largest(const bf16* x, std::int64_t count, unsigned* most) {
   const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * threads * vec;
   unsigned top = 0;
   for (std::int64_t i = (blockIdx.x * static_cast<std::int64_t>(threads) + threadIdx.x) * vec;
        i < count; i += step) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const uint4 p = *reinterpret_cast<const uint4*>(x + i + half * (vec / 2));
-      top = larger(larger(larger(larger(top, p.x), p.y), p.z), p.w);
-    }
+    const Piece piece(x + i);
+    top = larger(larger(top, piece.halves[0]), piece.halves[1]);
   }
-  top = max(top >> 16, top & 0xFFFFU);
-  top = __reduce_max_sync(0xFFFFFFFFU, top);
-  if (threadIdx.x % 32 == 0) atomicMax(amax + blockIdx.y, top << 16);
+  top = warp_largest(top);
+  if (threadIdx.x % 32 == 0) atomicMax(most, top);
 }
 
-// One thread: the table of scalars from the largest values.
-__global__ void fill_scalars(const float* amax, int tokens, float* table, int line) {
-  const auto at = [=](Fp8Scalar which) -> float& { return table[static_cast<int>(which) * line]; };
-  // A tensor of zeros may have any scale.
-  const auto descale = [=](int t) { return amax[t] == 0 ? 1.F : amax[t] / largest; };
-  at(Fp8Scalar::descale_q) = descale(0);
-  at(Fp8Scalar::descale_k) = descale(1);
-  at(Fp8Scalar::descale_v) = descale(2);
+// Settles the scale; writes again only where the guess was too small (or the largest is a NaN).
+__global__ void write_again(const bf16* x, std::int64_t count, TokenScale* scale,
+                            std::uint8_t* out) {
+  const float guess = scale->guess, most = scale->most;
+  const bool fits = most <= guess * largest_e4m3;
+  const float descale = fits ? guess : most / largest_e4m3;
+  if (blockIdx.x == 0 && threadIdx.x == 0) scale->descale = descale;
+  if (fits) return;
+  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * threads * vec;
+  for (std::int64_t i = (blockIdx.x * static_cast<std::int64_t>(threads) + threadIdx.x) * vec;
+       i < count; i += step) {
+    Piece(x + i).store(out + i, 1 / descale);
+  }
+}
+
+// ---- cuDNN's scalars and results ---------------------------------------------------------------
+
+__host__ __device__ constexpr int line_of(Fp8Scalar which) {
+  return static_cast<int>(which) - static_cast<int>(Fp8Scalar::scale_weights);
+}
+
+// One thread.
+__global__ void fill_table(const TokenScale* values, int tokens, float* table) {
+  const auto at = [=](Fp8Scalar which) -> float& { return table[line_of(which) * line]; };
+  const float most = values->most;
   at(Fp8Scalar::scale_weights) = weights_scale;
   at(Fp8Scalar::descale_weights) = 1 / weights_scale;
-  at(Fp8Scalar::scale_out) = 1 / descale(2);
+  at(Fp8Scalar::scale_out) = most < smallest ? 1.F : largest_e4m3 / most;
+  at(Fp8Scalar::descale_out) = most < smallest ? 1.F : most / largest_e4m3;
   at(Fp8Scalar::amax_weights) = 0;
   at(Fp8Scalar::amax_out) = 0;
   at(Fp8Scalar::tokens) = __int_as_float(tokens);
-}
-
-// Tensor t = blockIdx.y; elements [count, padded) become 0. Both are multiples of vec.
-__global__ void to_e4m3(const __grid_constant__ Inputs in, std::int64_t count, std::int64_t padded,
-                        const float* table, int line, const __grid_constant__ Outputs out) {
-  const std::int64_t i = (blockIdx.x * static_cast<std::int64_t>(threads) + threadIdx.x) * vec;
-  if (i >= padded) return;
-  const int t = static_cast<int>(blockIdx.y);
-  static_assert(static_cast<int>(Fp8Scalar::descale_q) == 0 &&
-                static_cast<int>(Fp8Scalar::descale_v) == 2);
-  const float scale = 1 / table[t * line];
-  Pack<std::uint16_t, vec / 2> pairs{};
-  if (i < count) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      float x[vec / 2];
-      load(in.x[t] + i + half * (vec / 2), x);
-#pragma unroll
-      for (int p = 0; p < vec / 4; ++p) {
-        pairs.x[half * (vec / 4) + p] = __nv_cvt_float2_to_fp8x2(
-            make_float2(x[2 * p] * scale, x[2 * p + 1] * scale), __NV_SATFINITE, __NV_E4M3);
-      }
-    }
-  }
-  *reinterpret_cast<Pack<std::uint16_t, vec / 2>*>(out.x[t] + i) = pairs;
 }
 
 __global__ void from_e4m3(const std::uint8_t* in, std::int64_t count, const float* descale,
@@ -108,46 +169,106 @@ __global__ void from_e4m3(const std::uint8_t* in, std::int64_t count, const floa
   }
 }
 
+__global__ void fill_with(const float* value, float divisor, std::int64_t count, float* to) {
+  const std::int64_t i = blockIdx.x * static_cast<std::int64_t>(threads) + threadIdx.x;
+  if (i < count) to[i] = *value / divisor;
+}
+
+std::uint8_t* bytes_of(const Tensor& x) { return reinterpret_cast<std::uint8_t*>(x.raw()); }
+
+// Of a token.
+std::int64_t width_of(const Shape& tokens) { return tokens.numel() / tokens[0]; }
+
+std::int64_t scale_offset(const Shape& tokens) { return whole_tiles(tokens[0]) * width_of(tokens); }
+
 }  // namespace
 
-Fp8Operands quantise(const Tensor& q, const Tensor& k, const Tensor& v) {
-  const std::int64_t tokens = q.dim(0);
-  const Shape padded = q.shape().with(0, Fp8Operands::padded(tokens));
-  const std::int64_t count = q.numel();
-  WEFT_ASSERT(q.dim(1) * q.dim(2) % vec == 0 && k.shape() == q.shape() && v.shape() == q.shape(),
-              "fp8 attention: q {}, k {}", q.shape().str(), k.shape().str());
-  const auto scratch = [](const Shape& shape, DType type) {
-    return Tensor::empty(shape, type, DeviceKind::cuda);
-  };
-  constexpr int line = 64;
-  Fp8Operands x{tokens, scratch(padded, DType::u8), scratch(padded, DType::u8),
-                scratch(padded, DType::u8),
-                scratch({static_cast<std::int64_t>(Fp8Scalar::count), line}, DType::f32)};
-  const Inputs in{{elements<bf16>(q), elements<bf16>(k), elements<bf16>(v)}};
-  const Outputs out{{x.q.data<std::uint8_t>(), x.k.data<std::uint8_t>(), x.v.data<std::uint8_t>()}};
+Tensor e4m3_tokens(const Shape& tokens) {
+  WEFT_ASSERT(tokens[0] > 0 && width_of(tokens) % vec == 0, "e4m3 tokens {}", tokens.str());
+  const std::int64_t count = tokens.numel(), scale = scale_offset(tokens);
+  const Tensor whole = Tensor::empty({scale + static_cast<std::int64_t>(sizeof(TokenScale))},
+                                     DType::f8e4m3, DeviceKind::cuda);
+  if (scale > count) fill_zero(whole.slice(count, scale));
+  return whole.slice(0, count).reshape(tokens);
+}
 
-  const Tensor amax = scratch({3}, DType::f32);
-  check(cudaMemsetAsync(amax.raw(), 0, amax.bytes(), cuda_stream()), "cudaMemsetAsync");
-  // A few blocks for each multiprocessor; each thread ends with one atomic per warp.
-  const unsigned readers = std::min(blocks_for(count, threads * vec), 1024U);
-  find_largest<<<dim3(readers, 3), threads, 0, cuda_stream()>>>(
-      in, count, reinterpret_cast<unsigned*>(amax.raw()));
-  check_launch("find_largest");
-  fill_scalars<<<1, 1, 0, cuda_stream()>>>(amax.data<float>(), static_cast<int>(tokens),
-                                           x.scalars.data<float>(), line);
-  check_launch("fill_scalars");
-  to_e4m3<<<dim3(blocks_for(padded.numel(), threads * vec), 3), threads, 0, cuda_stream()>>>(
-      in, count, padded.numel(), x.scalars.data<float>(), line, out);
-  check_launch("to_e4m3");
-  return x;
+TokenScale* token_scale(const Tensor& x) {
+  const std::int64_t scale = scale_offset(x.shape());
+  WEFT_ASSERT(x.dtype() == DType::f8e4m3 && x.raw() == x.storage()->data() &&
+                  x.storage()->bytes() == static_cast<std::size_t>(scale) + sizeof(TokenScale),
+              "{} {} is no whole tensor of e4m3 tokens", dtype_name(x.dtype()), x.shape().str());
+  return reinterpret_cast<TokenScale*>(x.raw() + scale);
+}
+
+Tensor quantise(const Tensor& x) {
+  const Tensor to = e4m3_tokens(x.shape());
+  TokenScale* scale = token_scale(to);
+  const bf16* from = elements<bf16>(x);
+  const std::int64_t count = x.numel();
+  const unsigned blocks = std::min(blocks_for(count, threads * vec), most_blocks);
+  guess_scale<<<1, sample_threads, 0, cuda_stream()>>>(
+      from, x.dim(0), static_cast<int>(width_of(x.shape())), scale);
+  check_launch("guess_scale");
+  write_guessed<<<blocks, threads, 0, cuda_stream()>>>(from, count, scale, bytes_of(to));
+  check_launch("write_guessed");
+  write_again<<<blocks, threads, 0, cuda_stream()>>>(from, count, scale, bytes_of(to));
+  check_launch("write_again");
+  return to;
+}
+
+float* Fp8Operands::scalar(Fp8Scalar which) const {
+  switch (which) {
+    case Fp8Scalar::descale_q:
+      return &token_scale(q)->descale;
+    case Fp8Scalar::descale_k:
+      return &token_scale(k)->descale;
+    case Fp8Scalar::descale_v:
+      return &token_scale(v)->descale;
+    default:
+      return table.data<float>() + static_cast<std::int64_t>(line_of(which)) * line;
+  }
+}
+
+Fp8Operands fp8_operands(const Tensor& q, const Tensor& k, const Tensor& v) {
+  const auto in_e4m3 = [](const Tensor& x) { return x.dtype() == DType::f8e4m3 ? x : quantise(x); };
+  Fp8Operands operands{
+      in_e4m3(q), in_e4m3(k), quantise(v),
+      Tensor::empty({line_of(Fp8Scalar::count), line}, DType::f32, DeviceKind::cuda)};
+  fill_table<<<1, 1, 0, cuda_stream()>>>(token_scale(operands.v), static_cast<int>(q.dim(0)),
+                                         operands.table.data<float>());
+  check_launch("fill_table");
+  return operands;
 }
 
 void dequantise(const Tensor& stored, const Fp8Operands& operands, const Tensor& out) {
   const std::int64_t count = out.numel();
   from_e4m3<<<blocks_for(count, threads * vec), threads, 0, cuda_stream()>>>(
-      stored.data<std::uint8_t>(), count, operands.scalar(Fp8Scalar::descale_v),
-      elements<bf16>(out));
+      bytes_of(stored), count, operands.scalar(Fp8Scalar::descale_out), elements<bf16>(out));
   check_launch("from_e4m3");
+}
+
+void fill_scales(const Fp8Operands& operands, const Tensor& scale) {
+  const std::int64_t count = scale.numel();
+  fill_with<<<blocks_for(count, threads), threads, 0, cuda_stream()>>>(
+      operands.scalar(Fp8Scalar::descale_out), 1, count, elements<float>(scale));
+  check_launch("fill_with");
+}
+
+Tensor largest_magnitude(const Tensor& x) {
+  WEFT_ASSERT(x.numel() % vec == 0, "largest of {}", x.shape().str());
+  const Tensor most = Tensor::zeros({1}, DType::f32, DeviceKind::cuda);
+  const unsigned blocks = std::min(blocks_for(x.numel(), threads * vec), most_blocks);
+  find_largest<<<blocks, threads, 0, cuda_stream()>>>(elements<bf16>(x), x.numel(),
+                                                      reinterpret_cast<unsigned*>(most.raw()));
+  check_launch("find_largest");
+  return most;
+}
+
+void fill_scales_of(const Tensor& largest, const Tensor& scale) {
+  const std::int64_t count = scale.numel();
+  fill_with<<<blocks_for(count, threads), threads, 0, cuda_stream()>>>(
+      elements<float>(largest), largest_e4m3, count, elements<float>(scale));
+  check_launch("fill_with");
 }
 
 }  // namespace weft::cuda

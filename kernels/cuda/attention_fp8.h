@@ -1,42 +1,62 @@
 #pragma once
-// Operands of attention in e4m3, each tensor with one scale that takes its largest value to 448.
+// Operands of attention in e4m3, each tensor with one scale, and its results.
 
 #include <cstdint>
 
 #include "weft/device/tensor.h"
 
+#include "quantize.h"
+
 namespace weft::cuda {
 
-/// Rows of the table of scalars that cuDNN reads and writes, one 256-byte line each.
+/// What lies behind the elements of tokens in e4m3, on the device.
+struct TokenScale {
+  float descale;  // value = descale * stored
+  float most;     // the largest magnitude; where quantise() made the tokens
+  float guess;    // the descale that quantise() tries first
+};
+
+/// Space for tokens f8e4m3 [N, H, d] with H d a multiple of 16: its storage holds whole tiles of
+/// 128 tokens, zeros behind N, and then a TokenScale.
+Tensor e4m3_tokens(const Shape& tokens);
+/// The scale of such tokens, [N, H, d] or [N, H d]. `x` is the whole tensor, not a slice.
+TokenScale* token_scale(const Tensor& x);
+
+/// x [N, H, d] bf16, at a multiple of 16 bytes. A NaN or an infinity makes everything NaN.
+Tensor quantise(const Tensor& x);
+
+/// The scalars that cuDNN reads and writes. Those from scale_weights on are rows of a table, one
+/// 256-byte line each.
 enum class Fp8Scalar : std::uint8_t {
   descale_q,
   descale_k,
-  descale_v,      // value = descale * stored
+  descale_v,
   scale_weights,  // of the softmax weights, which are at most 1
   descale_weights,
-  scale_out,     // the output is a mean of values, so the values' scale fits it
+  scale_out,     // the output is a mean of values: what fits the largest value fits it
   amax_weights,  // cuDNN's outputs, not used
   amax_out,
-  tokens,  // N as int32: rows behind it are padding
+  tokens,       // N as int32: rows behind it are padding
+  descale_out,  // 1 / scale_out; not cuDNN's
   count
 };
 
 struct Fp8Operands {
-  std::int64_t tokens = 0;  // N
-  Tensor q, k, v;           // [padded N, H, d] e4m3 bytes, zeros behind N
-  Tensor scalars;           // [Fp8Scalar::count, 64] float32
-  /// cuDNN's fp8 kernels take whole tiles of 128 tokens.
-  static std::int64_t padded(std::int64_t tokens) { return (tokens + 127) / 128 * 128; }
-  [[nodiscard]] float* scalar(Fp8Scalar which) const {
-    return scalars.data<float>() + static_cast<std::int64_t>(which) * scalars.dim(1);
-  }
+  Tensor q, k, v;  // e4m3_tokens(); v by quantise()
+  Tensor table;    // [scalars from scale_weights on, 64] float32
+  [[nodiscard]] float* scalar(Fp8Scalar which) const;
 };
+Fp8Operands fp8_operands(const Tensor& q, const Tensor& k, const Tensor& v);
 
-/// q, k, v [N, H, d] bf16 with H d a multiple of 16, at multiples of 16 bytes. A NaN among them
-/// makes everything NaN.
-Fp8Operands quantise(const Tensor& q, const Tensor& k, const Tensor& v);
-
-/// out = descale_v stored: the first N rows of cuDNN's output as bf16 [N, H, d].
+/// out = descale_out stored: the first N rows of cuDNN's output as bf16 [N, H, d].
 void dequantise(const Tensor& stored, const Fp8Operands& operands, const Tensor& out);
+/// Every element of `scale` [N] becomes descale_out.
+void fill_scales(const Fp8Operands& operands, const Tensor& scale);
+
+/// The largest |x| of bf16 x, whose elements are a multiple of 16 at a multiple of 16 bytes: one
+/// float32 on the device, a NaN where there is one among them.
+Tensor largest_magnitude(const Tensor& x);
+/// Every element of `scale` [N] becomes *largest / 448.
+void fill_scales_of(const Tensor& largest, const Tensor& scale);
 
 }  // namespace weft::cuda

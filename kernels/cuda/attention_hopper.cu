@@ -28,24 +28,40 @@ PFN_cuTensorMapEncodeTiled_v12000 tensor_map_encoder() {
 
 }  // namespace
 
-CUtensorMap head_map(const Tensor& x, int box_rows) {
+namespace {
+
+// Boxes of `box_columns` by `box_rows`; the box's rows are 128 bytes, those of the swizzle.
+CUtensorMap tensor_map(const Tensor& x, CUtensorMapDataType type, int box_columns, int box_rows) {
   const auto rows = static_cast<std::uint64_t>(x.dim(0));
   const auto heads = static_cast<std::uint64_t>(x.dim(1));
-  constexpr std::uint64_t row_bytes = head_width * sizeof(bf16);
+  const std::uint64_t row_bytes = head_width * dtype_size(x.dtype());
   const std::array<std::uint64_t, 3> sizes{head_width, rows, heads};
   const std::array<std::uint64_t, 2> strides{heads * row_bytes, row_bytes};  // bytes
-  const std::array<std::uint32_t, 3> box{half_width, static_cast<std::uint32_t>(box_rows), 1};
+  const std::array<std::uint32_t, 3> box{static_cast<std::uint32_t>(box_columns),
+                                         static_cast<std::uint32_t>(box_rows), 1};
   const std::array<std::uint32_t, 3> steps{1, 1, 1};
   CUtensorMap map{};
-  const CUresult result = tensor_map_encoder()(
-      &map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 3, elements<bf16>(x), sizes.data(), strides.data(),
-      box.data(), steps.data(), CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-      CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  const CUresult result =
+      tensor_map_encoder()(&map, type, 3, x.raw(), sizes.data(), strides.data(), box.data(),
+                           steps.data(), CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+                           CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (result != CUDA_SUCCESS) {
     fail("cuTensorMapEncodeTiled of {} x {} rows at {}: error {}", rows, heads, fmt::ptr(x.raw()),
          static_cast<int>(result));
   }
   return map;
+}
+
+}  // namespace
+
+CUtensorMap head_map(const Tensor& x, int box_rows) {
+  WEFT_ASSERT(x.dtype() == DType::bf16, "tensor holds {}", dtype_name(x.dtype()));
+  return tensor_map(x, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, half_width, box_rows);
+}
+
+CUtensorMap e4m3_head_map(const Tensor& x, int box_rows) {
+  WEFT_ASSERT(x.dtype() == DType::f8e4m3, "tensor holds {}", dtype_name(x.dtype()));
+  return tensor_map(x, CU_TENSOR_MAP_DATA_TYPE_UINT8, head_width, box_rows);
 }
 
 }  // namespace hopper_attention
@@ -86,6 +102,12 @@ void attention_hopper(const Tensor& q, const Tensor& k, const Tensor& v, const A
                       const Tensor& out) {
   using Chosen = hopper_attention::Tiling<3, 128, false, false, true, 2>;
   hopper_attention::attention_tiled<Chosen>(q, k, v, args, out);
+}
+
+void attention_hopper_e4m3(const Tensor& q, const Tensor& k, const Tensor& v,
+                           const AttentionArgs& args, const float* largest_out, const Tensor& out) {
+  using Chosen = hopper_attention::Tiling<3, 128, false, false, true, 2>;
+  hopper_attention::attention_tiled_e4m3<Chosen>(q, k, v, args, largest_out, out);
 }
 
 }  // namespace weft::cuda

@@ -18,6 +18,7 @@
 #include "attention_hopper_softmax.cuh"
 #include "attention_hopper_tiling.cuh"
 #include "check.h"
+#include "quantize.cuh"
 #include "stream.h"
 #include "vectors.cuh"
 
@@ -239,8 +240,25 @@ __device__ __forceinline__ void attend_in_steps(Consumer<T>& me, const Problem& 
   }
 }
 
+/// The thread's part of the results, times `factor`, as one column of 128 e4m3 numbers.
+__device__ __forceinline__ void stage_e4m3(std::byte* staged, const float (&o)[head_width / 2],
+                                           const float (&factor)[2], int row, int thread) {
+  const auto two = [](float x, float y) {
+    return __nv_cvt_float2_to_fp8x2(make_float2(x, y), __NV_SATFINITE, __NV_E4M3);
+  };
+#pragma unroll
+  for (int j = 0; j < head_width / 8; ++j) {
+    const int chunk = (j / 2) ^ (row % 8);
+    std::byte* to = staged + row * 128 + chunk * 16 + j % 2 * 8 + thread % 4 * 2;
+    *reinterpret_cast<__nv_fp8x2_storage_t*>(to) =
+        two(o[4 * j] * factor[0], o[4 * j + 1] * factor[0]);
+    *reinterpret_cast<__nv_fp8x2_storage_t*>(to + 8 * 128) =
+        two(o[4 * j + 2] * factor[1], o[4 * j + 3] * factor[1]);
+  }
+}
+
 /// Sums to results: through this group's part of q in shared memory, which it gives back.
-template <class T>
+template <class T, bool e4m3>
 __device__ __forceinline__ void write_out(const Consumer<T>& me, const CUtensorMap& out,
                                           const Problem& p, const Rows& rows,
                                           const float (&o)[head_width / 2], int first_row,
@@ -251,20 +269,28 @@ __device__ __forceinline__ void write_out(const Consumer<T>& me, const CUtensorM
   const int row = thread / 32 * 16 + thread % 32 / 4;  // and row + 8
   me.meet_group();                                     // all of its warps have done with q
   auto* staged = reinterpret_cast<std::byte*>(me.shared.q[me.group]);
+  if constexpr (e4m3) {
+    const float scale = row_factor(*p.largest_out);
+    stage_e4m3(staged, o, {scale * inverse[0], scale * inverse[1]}, row, thread);
+  } else {
 #pragma unroll
-  for (int j = 0; j < head_width / 8; ++j) {
-    const int chunk = (j % 8) ^ (row % 8);
-    std::byte* to = staged + (j / 8 * group_rows + row) * 128 + chunk * 16 + thread % 4 * 4;
-    *reinterpret_cast<std::uint32_t*>(to) = pack(o[4 * j] * inverse[0], o[4 * j + 1] * inverse[0]);
-    *reinterpret_cast<std::uint32_t*>(to + 8 * 128) =
-        pack(o[4 * j + 2] * inverse[1], o[4 * j + 3] * inverse[1]);
+    for (int j = 0; j < head_width / 8; ++j) {
+      const int chunk = (j % 8) ^ (row % 8);
+      std::byte* to = staged + (j / 8 * group_rows + row) * 128 + chunk * 16 + thread % 4 * 4;
+      *reinterpret_cast<std::uint32_t*>(to) =
+          pack(o[4 * j] * inverse[0], o[4 * j + 1] * inverse[0]);
+      *reinterpret_cast<std::uint32_t*>(to + 8 * 128) =
+          pack(o[4 * j + 2] * inverse[1], o[4 * j + 3] * inverse[1]);
+    }
   }
   fence_writes();
   me.meet_group();
   if (thread == 0) {
     if (first_row < p.queries) {
       store_box(out, me.shared.q[me.group][0], 0, first_row, head);
-      store_box(out, me.shared.q[me.group][1], half_width, first_row, head);
+      if constexpr (!e4m3) {
+        store_box(out, me.shared.q[me.group][1], half_width, first_row, head);
+      }
       wait_for_stores();
     }
     arrive(me.shared.q_empty);
@@ -280,7 +306,7 @@ __device__ __forceinline__ void write_out(const Consumer<T>& me, const CUtensorM
   }
 }
 
-template <class T>
+template <class T, bool e4m3>
 __device__ __forceinline__ void consume(Shared<T>& shared, const Maps& maps, const Problem& p,
                                         int group) {
   Consumer<T> me(shared, group);
@@ -297,7 +323,8 @@ __device__ __forceinline__ void consume(Shared<T>& shared, const Maps& maps, con
     } else {
       attend_in_steps<T>(me, p, tiles, rows, o);
     }
-    write_out<T>(me, maps.out, p, rows, o, work.first_row() + group * group_rows, work.head());
+    write_out<T, e4m3>(me, maps.out, p, rows, o, work.first_row() + group * group_rows,
+                       work.head());
     __syncwarp();  // one thread waited for its stores; products need whole warps
   }
   me.last_turn();
@@ -329,7 +356,8 @@ __device__ __forceinline__ void sync_blocks() {
   }
 }
 
-template <class T>
+/// e4m3: of the results.
+template <class T, bool e4m3>
 __global__ void __launch_bounds__(T::threads, 1)
     attention_kernel(const __grid_constant__ Maps maps, const __grid_constant__ Problem p) {
   extern __shared__ std::byte dynamic_shared[];
@@ -344,16 +372,15 @@ __global__ void __launch_bounds__(T::threads, 1)
     __syncwarp();
   } else {
     take_registers<T::consumer_registers>();
-    consume<T>(shared, maps, p, group - 1);
+    consume<T, e4m3>(shared, maps, p, group - 1);
   }
   sync_blocks<T>();
 }
 
-/// attention_hopper() in one tiling.
-template <class T>
-void attention_tiled(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
-                     const Tensor& out) {
-  constexpr auto kernel = attention_kernel<T>;
+template <class T, bool e4m3>
+void launch_tiled(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
+                  const float* largest_out, const Tensor& out) {
+  constexpr auto kernel = attention_kernel<T, e4m3>;
   static const int processors = [] {
     int device = 0;
     int count = 0;
@@ -371,9 +398,10 @@ void attention_tiled(const Tensor& q, const Tensor& k, const Tensor& v, const At
                   args.scale,
                   args.scale * 1.4426950408889634F,
                   args.last_key_logit / args.scale,
-                  args.lse.defined() ? elements<float>(args.lse) : nullptr};
+                  args.lse.defined() ? elements<float>(args.lse) : nullptr,
+                  largest_out};
   const Maps maps{head_map(q, group_rows), head_map(k, T::keys), head_map(v, T::keys),
-                  head_map(out, group_rows)};
+                  e4m3 ? e4m3_head_map(out, group_rows) : head_map(out, group_rows)};
   const int query_blocks = (p.queries + T::rows - 1) / T::rows;
   const int groups = (query_blocks + T::cluster - 1) / T::cluster * p.heads;
   const int clusters = std::min(groups, processors / T::cluster);
@@ -391,6 +419,19 @@ void attention_tiled(const Tensor& q, const Tensor& k, const Tensor& v, const At
   launch.numAttrs = 1;
   check(cudaLaunchKernelEx(&launch, kernel, maps, p), "attention_hopper");
   check_launch("attention_hopper");
+}
+
+/// attention_hopper() in one tiling.
+template <class T>
+void attention_tiled(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
+                     const Tensor& out) {
+  launch_tiled<T, false>(q, k, v, args, nullptr, out);
+}
+/// attention_hopper_e4m3() in one tiling.
+template <class T>
+void attention_tiled_e4m3(const Tensor& q, const Tensor& k, const Tensor& v,
+                          const AttentionArgs& args, const float* largest_out, const Tensor& out) {
+  launch_tiled<T, true>(q, k, v, args, largest_out, out);
 }
 
 }  // namespace weft::cuda::hopper_attention

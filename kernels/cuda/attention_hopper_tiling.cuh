@@ -57,6 +57,8 @@ struct Problem {
   float to_log2;   // of q.k: logits in powers of two
   float last_key;  // added to q.k of the last key
   float* lse;      // [H, Nq], may be nullptr
+  // Results in e4m3: on the device, what 448 of them stands for; else nullptr.
+  const float* largest_out;
 };
 
 /// Boxes over [N, H, 128]: 64 columns of one head by some rows; coordinates column, row, head.
@@ -64,6 +66,8 @@ struct Maps {
   CUtensorMap q, k, v, out;
 };
 CUtensorMap head_map(const Tensor& x, int box_rows);
+/// The same over e4m3 [N, H, 128], whose box has all 128 columns of one head.
+CUtensorMap e4m3_head_map(const Tensor& x, int box_rows);
 
 /// The place in a ring, for the one who fills it as for those who empty it.
 template <int Stages>

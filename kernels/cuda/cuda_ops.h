@@ -38,6 +38,7 @@ class CudaOps final : public Ops {
   void residual_layer_norm(Tensor x, const Tensor& y, const TokenRows& gate,
                            const TokenRows& weight, const TokenRows& bias, float eps,
                            Tensor h) override;
+  [[nodiscard]] Tensor attention_input(const Shape& tokens) const override;
   void rms_norm(const Tensor& x, const Tensor& w, float eps, Tensor y) override;
   void rms_norm_rope(const Tensor& x, const Tensor& w, float eps, const Tensor& cos,
                      const Tensor& sin, Tensor y) override;

@@ -60,10 +60,9 @@ void launch(const Tensor& x, const Quantized& to) {
   check_launch("quantize_kernel");
 }
 
-// Where the scales of a tensor of e4m3 rows begin.
-std::int64_t scale_offset(std::int64_t rows, std::int64_t cols) {
-  return (rows * cols + 15) / 16 * 16;
-}
+// Where the scales of a tensor of e4m3 rows begin: behind whole tiles of rows, which attention in
+// e4m3 fills.
+std::int64_t scale_offset(std::int64_t rows, std::int64_t cols) { return whole_tiles(rows) * cols; }
 
 }  // namespace
 
@@ -93,9 +92,14 @@ bool quantizable(const Tensor& x) {
 }
 
 Quantized quantize_rows(const Tensor& x) {
-  WEFT_ASSERT(quantizable(x) && x.numel() > 0, "quantize_rows of {} {}", dtype_name(x.dtype()),
-              x.shape().str());
   const Quantized to = quantized_view(quantized_rows(x.dim(0), x.dim(1)));
+  quantize_rows(x, to);
+  return to;
+}
+
+void quantize_rows(const Tensor& x, const Quantized& to) {
+  WEFT_ASSERT(quantizable(x) && x.numel() > 0 && to.values.shape() == x.shape(),
+              "quantize_rows of {} {}", dtype_name(x.dtype()), x.shape().str());
   const std::int64_t packs = (x.dim(1) + threads * pack - 1) / (threads * pack);
   if (packs <= 1) {
     launch<1>(x, to);
@@ -106,7 +110,6 @@ Quantized quantize_rows(const Tensor& x) {
   } else {
     launch<most_packs>(x, to);
   }
-  return to;
 }
 
 void require_fp8(int device_index) {

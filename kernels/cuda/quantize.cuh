@@ -41,14 +41,21 @@ __device__ float largest(const Pack<bf16, N>& x, float most) {
 
 /// Writes x * factor in one access; a NaN stays one.
 template <int N>
-__device__ void store_e4m3(std::uint8_t* to, const Pack<bf16, N>& x, float factor) {
+__device__ void store_e4m3(std::uint8_t* to, const float (&x)[N], float factor) {
   Pack<__nv_fp8x2_storage_t, N / 2> bytes;
 #pragma unroll
   for (int i = 0; i < N / 2; ++i) {
-    const float2 two{to_float(x.x[2 * i]) * factor, to_float(x.x[2 * i + 1]) * factor};
+    const float2 two{x[2 * i] * factor, x[2 * i + 1] * factor};
     bytes.x[i] = __nv_cvt_float2_to_fp8x2(two, __NV_SATFINITE, __NV_E4M3);
   }
   *reinterpret_cast<Pack<__nv_fp8x2_storage_t, N / 2>*>(to) = bytes;
+}
+template <int N>
+__device__ void store_e4m3(std::uint8_t* to, const Pack<bf16, N>& x, float factor) {
+  float wide[N];
+#pragma unroll
+  for (int i = 0; i < N; ++i) wide[i] = to_float(x.x[i]);
+  store_e4m3(to, wide, factor);
 }
 
 }  // namespace weft::cuda

@@ -3,7 +3,10 @@
 #include <cmath>
 #include <type_traits>
 
+#include "attention.h"
+#include "attention_fp8.h"
 #include "cuda_ops.h"
+#include "quantize.cuh"
 #include "team_rows.cuh"
 
 namespace weft::cuda {
@@ -26,13 +29,61 @@ bool same_pairs_for_a_lane(const Rope& rope, int pack) {
          fits(rope.sin);
 }
 
-/// x and y may be the same: a lane has read its part of the row before it writes there. With
-/// `rotate`, same_pairs_for_a_lane() holds.
-template <int width, bool rotate, class X, class Y>
+/// Tokens in e4m3 with one scale, that of the largest value that can be: a row over its root mean
+/// square has squares that sum up to D at most, so a pair of it times two weights is no longer than
+/// sqrt(D) max |w|, and rotation does not change its length. A value as large as its weight, which
+/// is the usual one, lies at 448 / sqrt(D) = 6.3 for D = 5120 (11 for 1536) where its weight is the
+/// largest: 400 times e4m3's smallest normal number, 2^-6, down to which it has all 4 bits of its
+/// precision. The largest of a clip's normal values is 5 to 6 such: a scale from it would put them
+/// 13 times higher and gain nothing, but for values 400 times smaller than the usual, which count
+/// for as much less.
+struct E4m3Tokens {
+  std::uint8_t* values;
+  TokenScale* scale;
+};
+
+/// What the values are multiplied by before they are stored: the same in all threads and blocks.
+template <int width>
+__device__ float factor_of(const E4m3Tokens& y, const float* weight) {
+  __shared__ float parts[block_warps];
+  float most = 0;
+  for (int j = static_cast<int>(threadIdx.x); j < width; j += block_threads) {
+    most = fmaxf(most, fabsf(weight[j]));
+  }
+  most = warp_max(most);
+  if (lane() == 0) parts[warp_in_block()] = most;
+  __syncthreads();
+  most = parts[0];
+#pragma unroll
+  for (int i = 1; i < block_warps; ++i) most = fmaxf(most, parts[i]);
+  // Of weights that are zeros the values are, too, and may have any scale.
+  const float bound = most == 0 ? largest_e4m3 : sqrtf(static_cast<float>(width)) * most;
+  if (blockIdx.x == 0 && threadIdx.x == 0) y.scale->descale = bound / largest_e4m3;
+  return largest_e4m3 / bound;
+}
+template <int width, class Y>
+__device__ float factor_of(Y* /*y*/, const float* /*weight*/) {
+  return 1;
+}
+
+template <int pack>
+__device__ void store_at(const E4m3Tokens& y, std::int64_t i, const float (&x)[pack],
+                         float factor) {
+  store_e4m3(y.values + i, x, factor);
+}
+template <int pack, class Y>
+__device__ void store_at(Y* y, std::int64_t i, const float (&x)[pack], float /*factor*/) {
+  store(y + i, x);
+}
+
+/// `To`: Y* or E4m3Tokens. x and y may be the same: a lane has read its part of the row before it
+/// writes there. With `rotate`, same_pairs_for_a_lane() holds.
+template <int width, bool rotate, class X, class To>
 __global__ void __launch_bounds__(block_threads, 2)
     rms_norm_rows(const X* x, std::int64_t tokens, TokenParameter weight, float eps, Rope rope,
-                  Y* y) {
+                  To y) {
   constexpr int pack = pack_size<X>;
+  const float factor = factor_of<width>(y, weight.last);
   float* shared = reinterpret_cast<float*>(dynamic_shared);
   for_tokens<X, width>({weight}, tokens, shared, [=](std::int64_t token, auto& team) {
     TeamRow<X, width> row;
@@ -59,7 +110,7 @@ __global__ void __launch_bounds__(block_threads, 2)
           to[2 * i + 1] = x1 * s[i] + x2 * c[i];
         }
       }
-      store(y + token * width + row.column(k), to);
+      store_at(y, token * width + row.column(k), to, factor);
     }
   });
 }
@@ -178,6 +229,27 @@ bool at_rms_norm_width(int width, F f) {
   return false;
 }
 
+/// False at other widths than these.
+template <bool rotate, class X, class To>
+bool run_rms_norm_rows(const X* x, const Rows& rows, const float* weight, float eps,
+                       const Rope& rope, To y) {
+  return at_rms_norm_width<rotate>(rows.width, [&](auto width) {
+    launch_resident<rms_norm_rows<width, rotate, X, To>>(
+        "rms_norm", rows.count, block_warps / team_warps<X, width>, shared_bytes(1, width), x,
+        rows.count, TokenParameter{weight, weight, 0}, eps, rope, y);
+  });
+}
+
+void run_rms_norm_e4m3(const Tensor& x, const Tensor& w, float eps, const Rope& rope,
+                       const Tensor& y) {
+  const Rows rows = rows_of(x, y, "rms_norm");
+  const E4m3Tokens to{reinterpret_cast<std::uint8_t*>(y.raw()), token_scale(y)};
+  const bool done = aligned(x, pack_size<bf16>) && same_pairs_for_a_lane(rope, pack_size<bf16>) &&
+                    run_rms_norm_rows<true>(elements<bf16>(x), rows,
+                                            row_parameter(w, rows, "rms_norm"), eps, rope, to);
+  WEFT_ASSERT(done, "rms_norm_rope: no kernel for {} in e4m3", x.shape().str());
+}
+
 template <bool rotate>
 void run_rms_norm(const Tensor& x, const Tensor& w, float eps, const Rope& rope, const Tensor& y) {
   const Rows rows = rows_of(x, y, "rms_norm");
@@ -191,11 +263,7 @@ void run_rms_norm(const Tensor& x, const Tensor& w, float eps, const Rope& rope,
     Y* to = elements<Y>(y);
     if constexpr (sizeof(X) >= sizeof(Y)) {
       if (aligned(x, pack) && aligned(y, pack) && (!rotate || same_pairs_for_a_lane(rope, pack)) &&
-          at_rms_norm_width<rotate>(rows.width, [&](auto width) {
-            launch_resident<rms_norm_rows<width, rotate, X, Y>>(
-                "rms_norm", rows.count, block_warps / team_warps<X, width>, shared_bytes(1, width),
-                from, rows.count, TokenParameter{weight, weight, 0}, eps, rope, to);
-          })) {
+          run_rms_norm_rows<rotate>(from, rows, weight, eps, rope, to)) {
         return;
       }
     }
@@ -225,6 +293,15 @@ bool run_channel_groups(const X* x, const Rows& rows, const ChannelNorm& norm, Y
 
 }  // namespace
 
+// In e4m3 where the norm has a kernel for it and attention() computes in it.
+Tensor CudaOps::attention_input(const Shape& tokens) const {
+  const auto width = static_cast<int>(tokens[1] * tokens[2]);
+  if (at_model_width(width, [](auto) {}) && attention_->takes_e4m3(tokens)) {
+    return e4m3_tokens(tokens);
+  }
+  return Ops::attention_input(tokens);
+}
+
 void CudaOps::rms_norm(const Tensor& x, const Tensor& w, float eps, Tensor y) {
   run_rms_norm<false>(x, w, eps, {}, y);
 }
@@ -236,8 +313,9 @@ void CudaOps::rms_norm_rope(const Tensor& x, const Tensor& w, float eps, const T
                   x.dim(1) % (2 * pairs) == 0,
               "rms_norm_rope: x {}, cos {}, sin {}", x.shape().str(), cos.shape().str(),
               sin.shape().str());
-  run_rms_norm<true>(x, w, eps,
-                     {elements<float>(cos), elements<float>(sin), static_cast<int>(pairs)}, y);
+  const Rope rope{elements<float>(cos), elements<float>(sin), static_cast<int>(pairs)};
+  if (y.dtype() == DType::f8e4m3) return run_rms_norm_e4m3(x, w, eps, rope, y);
+  run_rms_norm<true>(x, w, eps, rope, y);
 }
 
 void CudaOps::channel_norm(const Tensor& x, const Tensor& gamma, Activation act, Tensor y) {

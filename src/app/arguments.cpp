@@ -10,6 +10,7 @@ namespace {
 constexpr const char* about =
     "weft renders AI video with the Wan 2.1 and 2.2 diffusion transformers as an MPI batch job.\n\n"
     "  weft render --model DIR --prompt \"a red kite\" -o clip.mp4\n"
+    "  mpirun -n 4 weft batch prompts.csv -o clips --model DIR --ranks-per-job 2\n"
     "  mpirun -n 4 weft render --job clip.toml --seed 7 -o clip.mp4\n"
     "  weft plan --model DIR --width 3328 --height 480 --frames 81 --ranks 8";
 
@@ -63,6 +64,17 @@ void add_unknown(const CLI::App& command, Problems& problems) {
   }
 }
 
+/// What a run over a folder needs of the command line.
+void check_folder_arguments(const Arguments& made, Problems& problems) {
+  if (made.job.output.empty()) problems.add("output: name the folder of the clips with -o DIR");
+  if (!made.job.record.empty() && made.job.record != "none") {
+    problems.add("record: each job writes its own beside its clip; only \"none\" is possible here");
+  }
+  if (made.path.empty() && (made.command == "sweep" || made.batch.dry_run)) {
+    problems.add("{}: name the file to read", made.command);
+  }
+}
+
 }  // namespace
 
 Arguments parse_arguments(int argc, const char* const* argv, Problems& problems) {
@@ -73,17 +85,30 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
   app.allow_extras();
   Typed typed;
   CLI::App* render = app.add_subcommand("render", "render one clip; under mpirun on all ranks");
+  CLI::App* batch = app.add_subcommand(
+      "batch", "render the clips of a list; any number of runs may share the folder");
+  CLI::App* sweep = app.add_subcommand(
+      "sweep", "render every combination of some values; a table and one sheet of all");
   CLI::App* plan = app.add_subcommand(
       "plan", "dry run: windows, who computes what, work, bytes, memory, predicted speed-up");
   CLI::App* inspect =
       app.add_subcommand("inspect", "print what a model folder or run record holds");
   add_job_options(*render, typed);
+  for (CLI::App* many : {batch, sweep}) {
+    add_job_options(*many, typed);
+    add_batch_options(*many, made.batch);
+  }
+  batch->add_option("list", made.path, "jobs: .csv, .jsonl or .toml")->type_name("LIST");
+  batch->add_option("--status", made.batch.status, "tell how far the batch in a folder is")
+      ->group("Batch")
+      ->type_name("DIR");
+  sweep->add_option("file", made.path, "axes and base, .toml")->type_name("FILE");
   add_job_options(*plan, typed);
   plan->add_option("--ranks", made.ranks, "ranks to plan for (default: those of this run)")
       ->group("Machine")
       ->type_name("INT");
   inspect->add_option("path", made.path, "model folder or run record (.h5)")->type_name("PATH");
-  for (CLI::App* command : {render, plan, inspect}) {
+  for (CLI::App* command : {render, batch, sweep, plan, inspect}) {
     command->allow_extras();
     command->add_flag("--verbose", made.verbose, "log details")->group("Machine");
     command->add_flag("--quiet", made.quiet, "log only warnings and errors")->group("Machine");
@@ -106,7 +131,8 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
     if (rest.empty()) {
       made.help = app.help();
     } else {
-      const std::string near = nearest_name(rest.front(), {"render", "plan", "inspect"});
+      const std::string near =
+          nearest_name(rest.front(), {"render", "batch", "sweep", "plan", "inspect"});
       problems.add("{}: unknown command{}", rest.front(),
                    near.empty() ? "; see weft --help" : fmt::format("; did you mean {}?", near));
     }
@@ -124,11 +150,16 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
       (made.ranks < 1 || made.ranks > 65536)) {
     problems.add("ranks: {}: expected 1 to 65536", made.ranks);
   }
+  if (made.command == "batch" || made.command == "sweep") {
+    check_batch_arguments(made.batch, problems);
+    if (!made.batch.status.empty()) return made;
+  }
   if (!typed.job_file.empty()) read_job_file(typed.job_file, made.job, problems);
   for (const JobKey& key : job_keys()) {
     if (command.count("--" + std::string(key.name)) == 0) continue;
     problems.collect([&] { key.set(made.job, typed.values[key.name]); });
   }
+  if (made.command == "batch" || made.command == "sweep") check_folder_arguments(made, problems);
   return made;
 }
 

@@ -7,14 +7,17 @@
 
 #include "weft/run/job.h"
 
+#include "batch_arguments.h"
+
 namespace weft {
 
 struct Arguments {
-  std::string command;         // "render", "plan", "inspect"
+  std::string command;         // "render", "batch", "sweep", "plan", "inspect"
   std::string help;            // to print instead of doing anything, when not empty
-  Job job;                     // render, plan
+  Job job;                     // render, plan; defaults of batch and sweep
+  BatchArguments batch;        // batch, sweep
   int ranks = 0;               // plan: ranks to plan for; 0: those of this run
-  std::filesystem::path path;  // inspect
+  std::filesystem::path path;  // inspect; the list of batch, the file of sweep
   bool verbose = false;        // log debug lines
   bool quiet = false;          // only warnings and errors
 };

@@ -14,7 +14,9 @@
 #include "weft/run/stop_request.h"
 
 #include "arguments.h"
+#include "batch_command.h"
 #include "inspect.h"
+#include "sweep_command.h"
 
 namespace weft {
 namespace {
@@ -44,9 +46,17 @@ void watch_for_stops(const Job& job) {
 /// The parts that can go wrong on every rank alike: arguments, checks, plan. Throws InputError on
 /// all ranks or on none.
 int run_command(const Arguments& arguments, const Problems& found, const Session& session) {
-  const Communicator comm = Communicator::world();
   const GpuShare share = gpu_share(session);
   if (share.gpus > 0 && arguments.job.device != "cpu") use_cuda_device(share.index);
+  if (arguments.command == "batch") {
+    watch_for_stops(arguments.job);
+    return batch_command(arguments, found, session);
+  }
+  if (arguments.command == "sweep") {
+    watch_for_stops(arguments.job);
+    return sweep_command(arguments, found, session);
+  }
+  const Communicator comm = Communicator::world();
   const bool plan = arguments.command == "plan";
   const int ranks = plan && arguments.ranks > 0 ? arguments.ranks : comm.size();
   const PreparedJob prepared =
@@ -75,10 +85,15 @@ int run_command(const Arguments& arguments, const Problems& found, const Session
   }
 }
 
-int inspect_command(const Arguments& arguments, const Problems& found) {
+/// Commands that one process does without the others.
+int look_command(const Arguments& arguments, const Problems& found) {
   try {
     found.throw_if_any();
-    std::fputs(inspect(arguments.path).c_str(), stdout);
+    if (!arguments.batch.status.empty()) {
+      print_batch_status(arguments.batch.status);
+    } else {
+      std::fputs(inspect(arguments.path).c_str(), stdout);
+    }
     return 0;
   } catch (const InputError& e) {
     print_problems(e.problems());
@@ -98,7 +113,9 @@ int run_program(int argc, char** argv) {
     std::fputs(arguments.help.c_str(), stdout);
     return 0;
   }
-  if (arguments.command == "inspect") return inspect_command(arguments, problems);
+  if (arguments.command == "inspect" || !arguments.batch.status.empty()) {
+    return look_command(arguments, problems);
+  }
 
   const Session session(argc, argv);
   const LogLevel level = arguments.verbose ? LogLevel::debug

@@ -1,18 +1,26 @@
 #include "weft/base/log.h"
 
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/dist_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
 namespace weft {
 namespace {
 
-spdlog::logger& logger() {
-  static const std::shared_ptr<spdlog::logger> instance = [] {
-    auto made = spdlog::stderr_color_mt("weft");
-    made->set_pattern("[%H:%M:%S] %^%l%$ %v");
-    return made;
-  }();
-  return *instance;
+/// Where lines go: the console, and files that come and go while other threads log.
+struct Log {
+  std::shared_ptr<spdlog::sinks::stderr_color_sink_mt> console =
+      std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
+  std::shared_ptr<spdlog::sinks::dist_sink_mt> all =
+      std::make_shared<spdlog::sinks::dist_sink_mt>(std::vector<spdlog::sink_ptr>{console});
+  spdlog::logger logger{"weft", all};
+  Log() { console->set_pattern("[%H:%M:%S] %^%l%$ %v"); }
+};
+
+Log& log() {
+  static Log instance;
+  return instance;
 }
 
 spdlog::level::level_enum to_spdlog(LogLevel level) {
@@ -34,13 +42,32 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
 }  // namespace
 
 void log_init(LogLevel level, int rank) {
-  logger().set_level(to_spdlog(level));
-  logger().set_pattern(rank < 0 ? "[%H:%M:%S] %^%l%$ %v"
-                                : fmt::format("[%H:%M:%S] %^%l%$ rank {}: %v", rank));
+  log().logger.set_level(to_spdlog(level));
+  log().console->set_pattern(rank < 0 ? "[%H:%M:%S] %^%l%$ %v"
+                                      : fmt::format("[%H:%M:%S] %^%l%$ rank {}: %v", rank));
 }
 
 void log_line(LogLevel level, const std::string& line) {
-  logger().log(to_spdlog(level), "{}", line);
+  log().logger.log(to_spdlog(level), "{}", line);
+}
+
+struct LogFile::Sink {
+  std::shared_ptr<spdlog::sinks::basic_file_sink_mt> file;
+};
+
+LogFile::LogFile(const std::filesystem::path& path) : sink_(std::make_unique<Sink>()) {
+  try {
+    sink_->file = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path.string());
+    sink_->file->set_pattern("%Y-%m-%d %H:%M:%S %l %v");
+    log().all->add_sink(sink_->file);
+  } catch (const spdlog::spdlog_ex& e) {
+    log_warn("{}: no log is written: {}", path.string(), e.what());
+  }
+}
+
+LogFile::~LogFile() {
+  if (!sink_->file) return;
+  log().all->remove_sink(sink_->file);
 }
 
 }  // namespace weft

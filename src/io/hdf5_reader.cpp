@@ -12,8 +12,6 @@ namespace {
 
 // Far above what is written here; a chunk is held in memory whole, however little of it is read.
 constexpr std::uintmax_t most_chunk_bytes = std::uintmax_t{1} << 26U;
-// Texts of variable length may all point at one stretch of the file.
-constexpr std::uintmax_t most_text_bytes = std::uintmax_t{1} << 30U;
 
 /// Reads all elements of an attribute or dataset as the given memory type.
 using ReadAll = herr_t (*)(hid_t object, hid_t memory, void* out);
@@ -178,20 +176,14 @@ struct Hdf5Reader::Impl {
     if (H5Tget_class(from.type.get()) != H5T_STRING) {
       fail_input("{}: {} does not hold text", path.string(), from.name);
     }
-    std::vector<std::string> texts;
-    if (H5Tis_variable_str(from.type.get()) > 0) {
-      if (from.count > most_text_bytes / file_bytes) {
-        fail_input("{}: {} holds {} texts of variable length, which may be more than {} bytes",
-                   path.string(), from.name, from.count, most_text_bytes);
-      }
-      std::vector<char*> pointers = read<char*>(from, from.type.get());
-      for (const char* text : pointers) texts.emplace_back(text == nullptr ? "" : text);
-      if (from.count > 0) {
-        H5Dvlen_reclaim(from.type.get(), from.space.get(), H5P_DEFAULT, pointers.data());
-      }
-      return texts;
+    // It would lie in the file's global heap, which has no checksum: the library may never come
+    // back.
+    if (H5Tis_variable_str(from.type.get()) != 0) {
+      fail_input("{}: {} is text of variable length, which weft does not write", path.string(),
+                 from.name);
     }
     const std::size_t bytes = H5Tget_size(from.type.get());
+    std::vector<std::string> texts;
     std::vector<char> cells(from.count * bytes);
     if (!cells.empty()) {
       check(from.read_all(from.object.get(), from.type.get(), cells.data()),

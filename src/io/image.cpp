@@ -17,6 +17,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int most_side = 16384;  // in width and in height
+constexpr std::int64_t most_pixels = std::int64_t{1}
+                                     << 27U;  // a few hundred bytes may claim as many
 constexpr std::uintmax_t most_bytes = std::uintmax_t{1} << 30;
 using Bytes = std::vector<std::uint8_t>;
 
@@ -81,9 +83,13 @@ const AVCodec* decoder_of(std::span<const std::uint8_t> file, const fs::path& pa
   return codec;
 }
 
+bool is_too_large(int width, int height) {
+  return std::max(width, height) > most_side || std::int64_t{width} * height > most_pixels;
+}
+
 // Called by the decoder before it allocates a picture.
 int refuse_large_pictures(AVCodecContext* context, AVFrame* frame, int flags) {
-  if (std::max(frame->width, frame->height) > most_side) {
+  if (is_too_large(frame->width, frame->height)) {
     *static_cast<bool*>(context->opaque) = true;
     return AVERROR(ERANGE);
   }
@@ -106,9 +112,9 @@ FrameHandle decode(const AVCodec* codec, Bytes& padded, const fs::path& path) {
   if (result >= 0) result = avcodec_send_packet(context.get(), packet.get());
   if (result >= 0) result = avcodec_send_packet(context.get(), nullptr);
   if (result >= 0) result = avcodec_receive_frame(context.get(), frame.get());
-  if (too_large || std::max(context->width, context->height) > most_side) {
-    fail_input("image {}: {}x{} pixels; a side may have {} at most, scale it down", path.string(),
-               context->width, context->height, most_side);
+  if (too_large || is_too_large(context->width, context->height)) {
+    fail_input("image {}: {}x{} pixels; a side may have {} at most, all of it {}; scale it down",
+               path.string(), context->width, context->height, most_side, most_pixels);
   }
   if (result < 0 || (frame->flags & AV_FRAME_FLAG_CORRUPT) != 0 || frame->decode_error_flags != 0) {
     fail_input("image {}: truncated, damaged or far too large {} ({})", path.string(), codec->name,

@@ -21,8 +21,21 @@ class ConfigJson {
       problems_.add("{}: cannot be read; is the model folder complete?", path_.string());
       return;
     }
-    json_ = nlohmann::json::parse(in, nullptr, /*allow_exceptions=*/false);
-    if (!json_.is_object()) {
+    // Printing a value descends once per level, and a real file has a handful of each.
+    std::string text(most_bytes + 1, '\0');
+    text.resize(static_cast<std::size_t>(
+        in.read(text.data(), static_cast<std::streamsize>(text.size())).gcount()));
+    bool fits = text.size() <= most_bytes;
+    const auto shallow = [&](int depth, nlohmann::json::parse_event_t, const nlohmann::json&) {
+      fits = fits && depth <= most_depth;
+      return fits;
+    };
+    if (fits) json_ = nlohmann::json::parse(text, shallow, /*allow_exceptions=*/false);
+    if (!fits) {
+      problems_.add("{}: more than {} bytes or {} levels, which no configuration has",
+                    path_.string(), most_bytes, most_depth);
+      json_ = nlohmann::json();
+    } else if (!json_.is_object()) {
       problems_.add("{}: not a JSON object", path_.string());
       json_ = nlohmann::json();
     }
@@ -81,6 +94,9 @@ class ConfigJson {
   Problems& problems() { return problems_; }
 
  private:
+  static constexpr std::size_t most_bytes = 1'000'000;
+  static constexpr int most_depth = 50;
+
   std::filesystem::path path_;
   Problems& problems_;
   nlohmann::json json_;

@@ -6,11 +6,11 @@
 #include "weft/base/rng.h"
 #include "weft/diffusion/denoiser.h"
 #include "weft/diffusion/solver.h"
+#include "weft/parallel/team.h"
 #include "weft/parallel/windows.h"
 
 #include "denoise_state.h"
 #include "stages.h"
-#include "team.h"
 
 namespace weft {
 namespace {
@@ -110,7 +110,7 @@ class Denoising {
         first_frame_(first_frame.defined() ? first_frame.to(context.ops.device()) : Tensor()),
         schedule_(
             make_schedule(clip.sampler, clip.steps, clip.flow_shift, model.scheduler.train_steps)),
-        team_(make_team(context, plan.grid, model.transformer.heads)),
+        team_(make_team(context.comm, context.fabric, plan.grid, model.transformer.heads)),
         expert_(context, model, clip, prompts) {}
 
   Denoised run() {
@@ -166,8 +166,9 @@ class Denoising {
   }
 
   void do_step(Windows& windows, int step) {
-    if (!team_.place) return;
     const double timestep = schedule_.timesteps[static_cast<std::size_t>(step)];
+    Denoiser& denoiser = expert_.at(timestep);  // also without a place: all ranks read the weights
+    if (!team_.place) return;
     const std::vector<int>& mine = windows.exchange->mine();
     std::vector<Tensor> velocities;
     for (std::size_t i = 0; i < mine.size(); ++i) {
@@ -180,7 +181,6 @@ class Denoising {
         input = input.clone();
         put_first_frame(first_frame_, clip_, box, input);
       }
-      Denoiser& denoiser = expert_.at(timestep);
       velocities.push_back(denoiser.velocity(
           context_.ops, input, timestep, scene_of(clip_, box.frames(), model_.time_factor()),
           has_given_frame(box) ? FirstFrame::given : FirstFrame::noise, *team_.attention,

@@ -1,6 +1,8 @@
 // Receives states of denoising, hands back the newest one that is whole and of the same job.
 #include <algorithm>
 #include <charconv>
+#include <cmath>
+#include <limits>
 
 #include "weft/base/log.h"
 #include "weft/io/hdf5_file.h"
@@ -42,6 +44,16 @@ void check_identity(const Hdf5Reader& file, const fs::path& path, const JobIdent
       path.string(), text));
 }
 
+int whole_number(const Hdf5Reader& file, const fs::path& path, const std::string& group,
+                 const std::string& name) {
+  const double number = file.attribute_number(group, name);
+  constexpr double most = std::numeric_limits<int>::max();
+  if (!(number >= -most && number <= most && number == std::trunc(number))) {
+    fail("{}: {} of {} is {}, not a whole number", path.string(), name, group, number);
+  }
+  return static_cast<int>(number);
+}
+
 }  // namespace
 
 fs::path CheckpointFiles::previous() const { return file_.string() + ".previous"; }
@@ -77,7 +89,7 @@ DenoiseState CheckpointFiles::read_file(const fs::path& path) const {
   }
   check_identity(file, path, identity_);
   DenoiseState state;
-  state.steps_done = static_cast<int>(file.attribute_number("/", "steps_done"));
+  state.steps_done = whole_number(file, path, "/", "steps_done");
   for (const std::string& child : file.children("/windows")) {
     WindowState w;
     const auto [end, error] = std::from_chars(child.data(), child.data() + child.size(), w.window);
@@ -87,7 +99,7 @@ DenoiseState CheckpointFiles::read_file(const fs::path& path) const {
     const std::string group = "/windows/" + child;
     for (const std::string& name : file.attributes(group)) {
       if (name == "absent") continue;
-      w.integers.emplace_back(name, static_cast<int>(file.attribute_number(group, name)));
+      w.integers.emplace_back(name, whole_number(file, path, group, name));
     }
     for (const std::string& name : file.children(group)) {
       w.tensors.emplace_back(name, file.tensor(group + "/" + name));

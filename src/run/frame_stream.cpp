@@ -33,9 +33,13 @@ void FrameStream::push(const Tensor& frames) {
   changed_.notify_all();
 }
 
-void FrameStream::finish() {
+void FrameStream::drain() {
   close();
   if (failure_) std::rethrow_exception(failure_);
+}
+
+void FrameStream::finish() {
+  drain();
   const double begin = now_seconds();
   encoder_->finish();
   busy_ += now_seconds() - begin;

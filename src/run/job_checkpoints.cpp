@@ -115,9 +115,7 @@ JobCheckpoints::JobCheckpoints(const Communicator& comm, std::optional<Checkpoin
       last_(now_seconds()),
       step_begin_(last_) {}
 
-JobCheckpoints::~JobCheckpoints() {
-  if (writer_.joinable()) writer_.join();
-}
+JobCheckpoints::~JobCheckpoints() { wait(); }
 
 std::optional<DenoiseState> JobCheckpoints::load() {
   std::vector<std::byte> bytes;
@@ -159,7 +157,7 @@ void JobCheckpoints::save(DenoiseState mine) {
     DenoiseState all;
     for (const auto& part : parts) unpack(part, all);
     std::ranges::sort(all.windows, {}, &WindowState::window);
-    if (writer_.joinable()) writer_.join();
+    wait();
     writer_ = std::thread([this, all = std::move(all)] {
       try {
         files_->write(all);
@@ -176,13 +174,17 @@ void JobCheckpoints::save(DenoiseState mine) {
   step_begin_ = last_;
 }
 
-void JobCheckpoints::finish_writing() {
+void JobCheckpoints::wait() {
   if (writer_.joinable()) writer_.join();
+}
+
+void JobCheckpoints::finish_writing() {
+  wait();
   if (!failure_.empty()) fail("the state of the job could not be kept: {}", failure_);
 }
 
 void JobCheckpoints::remove() {
-  if (writer_.joinable()) writer_.join();
+  wait();
   if (files_) files_->remove();
 }
 

@@ -7,6 +7,7 @@
 #include "weft/run/engine.h"
 #include "weft/run/render_job.h"
 
+#include "job_checks.h"
 #include "job_rules.h"
 #include "output_paths.h"
 
@@ -74,7 +75,8 @@ void check_scenes(const PreparedJob& made, Problems& problems) {
 }
 
 /// What the model says about the job's sizes and prompts.
-void check_clip(const Job& job, PreparedJob& made, Problems& problems) {
+void check_clip(const Job& job, const KnownInputs::Model& model, PreparedJob& made,
+                Problems& problems) {
   Clip& clip = made.clip;
   Problems of_size;
   set_size(clip, {job.width.value_or(0), job.height.value_or(0), job.frames.value_or(0)},
@@ -91,69 +93,34 @@ void check_clip(const Job& job, PreparedJob& made, Problems& problems) {
                  made.model.name);
   }
   if (of_size.empty()) check_scenes(made, problems);
-  problems.collect([&] {
-    const Tokenizer tokenizer(made.model.path / "tokenizer");
-    for (const Clip::Scene& scene : clip.scenes) {
-      check_prompt(tokenizer, scene.frame == 0 ? "prompt" : "storyboard", scene.prompt, clip,
-                   problems);
-    }
-    check_prompt(tokenizer, "negative-prompt", job.negative_prompt, clip, problems);
-  });
+  for (const std::string& p : model.of_tokenizer.list()) problems.add("{}", p);
+  if (!model.tokenizer) return;
+  for (const Clip::Scene& scene : clip.scenes) {
+    check_prompt(*model.tokenizer, scene.frame == 0 ? "prompt" : "storyboard", scene.prompt, clip,
+                 problems);
+  }
+  check_prompt(*model.tokenizer, "negative-prompt", job.negative_prompt, clip, problems);
 }
 
-void check_device(const Job& job, JobUse use, const Session& session, Problems& problems) {
-  const bool cuda = machine_of(job).device == DeviceKind::cuda;
-  if (use == JobUse::render && cuda && gpu_share(session).shared && !job.oversubscribe) {
-    problems.add(
-        "device: {} ranks on {} and {} GPU{} visible there: start one rank per GPU, or let ranks "
-        "share "
-        "them with --oversubscribe",
-        session.local_size(), session.host(), gpu_share(session).gpus,
-        gpu_share(session).gpus == 1 ? " is" : "s are");
-  }
-  if (use == JobUse::render && job.device == "cuda" && !cuda_absent_reason().empty()) {
-    problems.add("device: cuda was asked for, but {}", cuda_absent_reason());
-  } else if (machine_of(job).device == DeviceKind::cpu &&
-             (job.precision == "bf16" || job.precision == "fp8")) {
-    problems.add("precision: {} needs a GPU: on the CPU only f32 is computed", job.precision);
-  }
-}
-
-/// Shares of the transformer are kept by ranks that all denoise.
+/// Shares of the transformer are kept by ranks that make the same forwards: one group of all.
 void check_sharding(const RenderPlan& plan, const Machine& machine, Problems& problems) {
-  if (!machine.shard_weights || plan.grid.ranks() == plan.ranks) return;
+  if (!machine.shard_weights || plan.grid.group_ranks() == plan.ranks) return;
   problems.add(
-      "shard-weights: {} of {} ranks would not denoise ({}): use that many ranks, or --parallel",
-      plan.ranks - plan.grid.ranks(), plan.ranks, plan.grid.str());
-}
-
-/// A job that will not fit the GPU is refused before anything is loaded.
-void check_memory(const Job& job, const PreparedJob& made, int rank, Problems& problems) {
-  const Machine machine = machine_of(job);
-  if (machine.device != DeviceKind::cuda) return;
-  const PlanFigures f = plan_figures(made.plan, made.clip, made.model, machine);
-  const auto at = static_cast<std::size_t>(rank);
-  const auto free = static_cast<double>(cuda_device_api()->memory().free);
-  const auto refuse = [&](const char* stage, double bytes, const char* remedy) {
-    if (bytes <= free) return;
-    problems.add("{} needs about {:.1f} GB of GPU memory and {:.1f} GB are free: {}", stage,
-                 bytes / 1e9, free / 1e9, remedy);
-  };
-  refuse("encode_text", f.text_memory[at], "use a larger GPU, or --device cpu for a small model");
-  refuse("denoise", f.denoise_memory[at],
-         machine.precision == Precision::f32
-             ? "use --precision bf16, or smaller windows (--window WxHxF)"
-             : "use smaller windows (--window WxHxF), or a larger GPU");
-  refuse("decode", f.decode_memory[at], "use --decode tiles, or a larger GPU");
+      "shard-weights: needs all {} ranks in one group, and the grid is {}: use another number of "
+      "ranks, or --parallel groups=1,cfg=...,ulysses=...,ring=...",
+      plan.ranks, plan.grid.str());
 }
 
 /// What only rank 0 checks: it reads the image and writes the files.
-void check_rank_0(const Job& job, JobUse use, PreparedJob& made, Problems& problems) {
+void check_rank_0(const Job& job, JobUse use, KnownInputs& known, PreparedJob& made,
+                  Problems& problems) {
   if (std::filesystem::is_regular_file(job.image)) {  // else check_job() has complained
-    problems.collect([&] { made.image = read_image(job.image); });
+    problems.collect([&] { made.image = known.image(job.image); });
   }
   if (use == JobUse::render && !job.output.empty()) {
-    check_video_output(job.output, video_options(job, made.clip, made.model), problems);
+    VideoOptions options = video_options(job, made.clip, made.model);
+    if (options.width == 0) options.width = options.height = 16;  // not known: its model was told
+    check_video_output(job.output, options, problems);
     check_side_files(job, problems);
     check_free_space(job, made.clip, problems);
   }
@@ -173,23 +140,6 @@ std::vector<std::string> split(const std::string& text) {
     begin = end + 1;
   }
   return problems;
-}
-
-/// The union of all ranks' problems on every rank; one that rank 0 does not have names the first
-/// rank that has it.
-void throw_if_any_rank_has_problems(const Communicator& comm, const Problems& mine) {
-  const auto texts = comm.gather_strings(joined(mine.list()), 0);
-  std::vector<std::string> told, merged;
-  for (std::size_t rank = 0; rank < texts.size(); ++rank) {
-    for (const std::string& problem : split(texts[rank])) {
-      if (std::ranges::find(told, problem) != told.end()) continue;
-      told.push_back(problem);
-      merged.push_back(rank == 0 ? problem : fmt::format("rank {}: {}", rank, problem));
-    }
-  }
-  std::string all = joined(merged);
-  comm.broadcast_string(all, 0);
-  if (!all.empty()) throw InputError(split(all));
 }
 
 /// The checks of keys, less those of keys about which the command line was already told.
@@ -221,10 +171,69 @@ Machine machine_of(const Job& job, int ranks_per_node) {
   return machine;
 }
 
-PreparedJob prepare_job(const Job& job, const Problems& found, const Communicator& comm,
-                        const Session& session, int plan_ranks, JobUse use) {
+void check_device(const Job& job, JobUse use, const Session& session, Problems& problems) {
+  const bool cuda = machine_of(job).device == DeviceKind::cuda;
+  if (use == JobUse::render && cuda && gpu_share(session).shared && !job.oversubscribe) {
+    problems.add(
+        "device: {} ranks on {} and {} GPU{} visible there: start one rank per GPU, or let ranks "
+        "share "
+        "them with --oversubscribe",
+        session.local_size(), session.host(), gpu_share(session).gpus,
+        gpu_share(session).gpus == 1 ? " is" : "s are");
+  }
+  if (use == JobUse::render && job.device == "cuda" && !cuda_absent_reason().empty()) {
+    problems.add("device: cuda was asked for, but {}", cuda_absent_reason());
+  } else if (machine_of(job).device == DeviceKind::cpu &&
+             (job.precision == "bf16" || job.precision == "fp8")) {
+    problems.add("precision: {} needs a GPU: on the CPU only f32 is computed", job.precision);
+  }
+}
+
+/// The union of all ranks' problems on every rank; one that rank 0 does not have names the first
+/// rank that has it.
+void throw_if_any_rank_has_problems(const Communicator& comm, const Problems& mine) {
+  const auto texts = comm.gather_strings(joined(mine.list()), 0);
+  std::vector<std::string> told, merged;
+  for (std::size_t rank = 0; rank < texts.size(); ++rank) {
+    for (const std::string& problem : split(texts[rank])) {
+      if (std::ranges::find(told, problem) != told.end()) continue;
+      told.push_back(problem);
+      merged.push_back(rank == 0 ? problem : fmt::format("rank {}: {}", rank, problem));
+    }
+  }
+  std::string all = joined(merged);
+  comm.broadcast_string(all, 0);
+  if (!all.empty()) throw InputError(split(all));
+}
+
+double free_gpu_memory() {
+  const DeviceApi* api = cuda_device_api();
+  return api == nullptr ? 0 : static_cast<double>(api->memory().free);
+}
+
+/// A job that will not fit the GPU is refused before anything is loaded.
+void check_memory(const Job& job, const PreparedJob& made, int rank, double free,
+                  Problems& problems) {
+  const Machine machine = machine_of(job);
+  if (machine.device != DeviceKind::cuda) return;
+  const PlanFigures f = plan_figures(made.plan, made.clip, made.model, machine);
+  const auto at = static_cast<std::size_t>(rank);
+  const auto refuse = [&](const char* stage, double bytes, const char* remedy) {
+    if (bytes <= free) return;
+    problems.add("{} needs about {:.1f} GB of GPU memory and {:.1f} GB are free: {}", stage,
+                 bytes / 1e9, free / 1e9, remedy);
+  };
+  refuse("encode_text", f.text_memory[at], "use a larger GPU, or --device cpu for a small model");
+  refuse("denoise", f.denoise_memory[at],
+         machine.precision == Precision::f32
+             ? "use --precision bf16, or smaller windows (--window WxHxF)"
+             : "use smaller windows (--window WxHxF), or a larger GPU");
+  refuse("decode", f.decode_memory[at], "use --decode tiles, or a larger GPU");
+}
+
+PreparedJob check_alone(const Job& job, JobUse use, int rank, const Session& session,
+                        KnownInputs& known, Problems& problems) {
   PreparedJob made;
-  Problems problems = found;
   Job checked = job;
   if (use == JobUse::plan) {  // nothing is drawn or written: prompt and output may be left out
     if (checked.output.empty()) checked.output = "none.mp4";
@@ -233,28 +242,43 @@ PreparedJob prepare_job(const Job& job, const Problems& found, const Communicato
   add_key_problems(checked, problems);
   check_device(job, use, session, problems);
   Problems of_model;
-  if (!job.model.empty()) made.model = ModelFolder::read(job.model, of_model);
-  fill_sampling(made.clip, job, made.model);
-  if (!job.model.empty() && of_model.empty()) {
-    made.model.check_weights(of_model);
-    check_clip(job, made, of_model);
+  const KnownInputs::Model* model = job.model.empty() ? nullptr : &known.model(job.model);
+  if (model != nullptr) {
+    made.model = model->folder;
+    for (const std::string& p : model->unreadable.list()) of_model.add("{}", p);
   }
-  if (comm.rank() == 0) check_rank_0(job, use, made, of_model);
+  fill_sampling(made.clip, job, made.model);
+  if (model != nullptr && of_model.empty()) {
+    for (const std::string& p : model->weights.list()) of_model.add("{}", p);
+    check_clip(job, *model, made, of_model);
+  }
+  if (rank == 0) check_rank_0(job, use, known, made, of_model);
   for (const std::string& p : of_model.list()) problems.add("{}", p);
+  return made;
+}
+
+void make_plan(int ranks, const Machine& machine, PreparedJob& made, Problems& problems) {
+  try {
+    made.plan = make_render_plan(made.clip, made.model, ranks, machine);
+    check_sharding(made.plan, machine, problems);
+  } catch (const InputError& e) {
+    problems.add("parallel: {}", e.what());
+  }
+}
+
+PreparedJob prepare_job(const Job& job, const Problems& found, const Communicator& comm,
+                        const Session& session, int plan_ranks, JobUse use) {
+  Problems problems = found;
+  KnownInputs known;
+  PreparedJob made = check_alone(job, use, comm.rank(), session, known, problems);
   throw_if_any_rank_has_problems(comm, problems);
   Problems of_plan;
   const int per_node = use == JobUse::render ? session.local_size() : std::min(plan_ranks, 8);
-  const Machine machine = machine_of(job, per_node);
-  try {
-    made.plan = make_render_plan(made.clip, made.model, plan_ranks, machine);
-    check_sharding(made.plan, machine, of_plan);
-  } catch (const InputError& e) {
-    of_plan.add("parallel: {}", e.what());
-  }
+  make_plan(plan_ranks, machine_of(job, per_node), made, of_plan);
   throw_if_any_rank_has_problems(comm, of_plan);
   if (use == JobUse::render) {
     Problems of_memory;
-    check_memory(job, made, comm.rank(), of_memory);
+    check_memory(job, made, comm.rank(), free_gpu_memory(), of_memory);
     throw_if_any_rank_has_problems(comm, of_memory);
   }
   return made;

@@ -52,6 +52,15 @@ TEST_P(NormTest, linear_input_is_an_activation) {
   }
 }
 
+// In fp8 precision it may be otherwise: attention_fp8_test.cpp.
+TEST_P(NormTest, attention_input_is_an_activation) {
+  const Shape tokens{4096, 12, 128};
+  const Tensor q = ops().attention_input(tokens);
+  EXPECT_EQ(q.shape(), tokens);
+  EXPECT_EQ(q.dtype(), ops().activation());
+  EXPECT_EQ(q.device(), ops().device());
+}
+
 TEST_P(NormTest, layer_norm) {
   for (const auto& [rows, width] : sizes) {
     const Tensor x = with_mean({rows, width}, 1, ops().activation());

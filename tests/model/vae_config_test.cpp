@@ -120,6 +120,11 @@ TEST(VaeConfig, AllProblemsComeTogether) {
 TEST(VaeConfig, UnreadableFiles) {
   EXPECT_EQ(read("{\"base_dim\": 6").problems.size(), 1U);
   EXPECT_EQ(read("[1]").problems.size(), 1U);
+  // Without a limit, naming the value would need more stack than there is.
+  const std::string deep =
+      "{\"base_dim\":" + std::string(400000, '[') + std::string(400000, ']') + "}";
+  EXPECT_EQ(read(deep).problems.size(), 1U);
+  EXPECT_EQ(read("{\"x\":\"" + std::string(1000000, 'x') + "\"}").problems.size(), 1U);
   Problems problems;
   VaeConfig::read("/nonexistent/vae/config.json", problems);
   ASSERT_EQ(problems.list().size(), 1U);

@@ -1,6 +1,8 @@
 #pragma once
 // One line per event, on standard error, prefixed by the rank when there are several.
 
+#include <filesystem>
+#include <memory>
 #include <string>
 
 #include <fmt/format.h>
@@ -12,6 +14,20 @@ enum class LogLevel { debug, info, warn, error, off };
 /// `rank` < 0: no rank in the prefix.
 void log_init(LogLevel level, int rank);
 void log_line(LogLevel level, const std::string& line);
+
+/// Lines also go to the end of a file, with the date, for as long as this lives. A file that cannot
+/// be written is told once and left alone.
+class LogFile {
+ public:
+  explicit LogFile(const std::filesystem::path& path);
+  ~LogFile();
+  LogFile(const LogFile&) = delete;
+  LogFile& operator=(const LogFile&) = delete;
+
+ private:
+  struct Sink;
+  std::unique_ptr<Sink> sink_;
+};
 
 template <class... Args>
 void log_info(fmt::format_string<Args...> format, Args&&... args) {

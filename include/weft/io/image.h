@@ -15,7 +15,7 @@ struct Image {
 /// Decodes PNG, JPEG, WebP, BMP, TIFF, the first picture of a GIF ... to 8-bit RGB: alpha is
 /// dropped, 16 bits keep the upper 8, EXIF rotation is ignored. The contents decide, not the name,
 /// and no other file and no network is touched. InputError names the file for anything unreadable,
-/// truncated or larger than 16384 pixels a side.
+/// truncated or larger than 16384 pixels a side or 2^27 (134 million) pixels.
 Image read_image(const std::filesystem::path& path);
 
 /// Writes a PNG under a temporary name, then renames it.

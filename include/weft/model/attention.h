@@ -18,6 +18,9 @@ class SelfAttention {
   virtual ~SelfAttention() = default;
   /// Which tokens of a sequence of `tokens` are at hand here.
   [[nodiscard]] virtual TokenRange range(std::int64_t tokens) const { return {0, tokens}; }
+  /// Whether nothing of a token is passed on to another rank: q and k may then be
+  /// Ops::attention_input()s and out the whole of a linear_input().
+  [[nodiscard]] virtual bool local() const { return false; }
   /// q, k, v, out [n, H, d]: the n tokens this rank holds.
   virtual void run(Ops& ops, const Tensor& q, const Tensor& k, const Tensor& v, float scale,
                    Tensor out) = 0;
@@ -30,6 +33,7 @@ class SelfAttention {
 /// All tokens are here.
 class LocalAttention final : public SelfAttention {
  public:
+  [[nodiscard]] bool local() const override { return true; }
   void run(Ops& ops, const Tensor& q, const Tensor& k, const Tensor& v, float scale,
            Tensor out) override {
     ops.attention(q, k, v, {.scale = scale}, out);

@@ -69,11 +69,18 @@ class Ops {
   virtual void synchronize() = 0;
 
   /// Space [rows, cols] for rows that nothing but linear() and linear_group() read, with reducible
-  /// weights (Storage::reducible), and that layer_norm() or residual_layer_norm() write from
-  /// activations: of type activation(), or in fp8 precision e4m3 with one float32 scale per row
-  /// behind the elements.
+  /// weights (Storage::reducible), and that layer_norm(), residual_layer_norm() or attention()
+  /// write from activations: of type activation(), or in fp8 precision e4m3 with one float32 scale
+  /// per row behind the elements.
   [[nodiscard]] virtual Tensor linear_input(std::int64_t rows, std::int64_t cols) const {
     return Tensor::empty({rows, cols}, activation(), device());
+  }
+  /// Space [N, H, d] for the queries or the keys of self-attention over N tokens, that
+  /// rms_norm_rope() writes from activations and nothing but attention() reads, without bias, lse
+  /// and last_key_logit: of type activation(), or in fp8 precision e4m3 with one float32 scale
+  /// behind the elements.
+  [[nodiscard]] virtual Tensor attention_input(const Shape& tokens) const {
+    return Tensor::empty(tokens, activation(), device());
   }
 
   // ---- dense -------------------------------------------------------------------------------
@@ -112,7 +119,8 @@ class Ops {
   /// y = x / sqrt(mean(x^2) + eps) w.  x, y [N, D] act (may be the same tensor); w [D] float32.
   virtual void rms_norm(const Tensor& x, const Tensor& w, float eps, Tensor y) = 0;
   /// rms_norm over all of D, then rotary embedding of adjacent pairs within each head.
-  /// x, y [N, D] act (may be the same); w [D] float32; cos, sin [N, d/2] float32; D = H d.
+  /// x, y [N, D] act (may be the same); w [D] float32; cos, sin [N, d/2] float32 of angles;
+  /// D = H d. y may be an attention_input().
   virtual void rms_norm_rope(const Tensor& x, const Tensor& w, float eps, const Tensor& cos,
                              const Tensor& sin, Tensor y) = 0;
   /// x += y gate.  x, y [N, D] act; product and sum in float32.
@@ -125,7 +133,8 @@ class Ops {
   virtual void gated_gelu(const Tensor& a, const Tensor& b, Tensor y) = 0;
   /// out = softmax(scale q k^T + ...) v per head, blocked: never holds all Nq x Nk logits. A query
   /// whose logits are all -inf gives zeros and an lse of -inf.
-  /// q, out [Nq, H, d]; k, v [Nk, H, d]; all of one type, act.
+  /// q, out [Nq, H, d]; k, v [Nk, H, d]; all of one type, act. q and k may be attention_input()s of
+  /// one shape, out the whole of a linear_input().
   virtual void attention(const Tensor& q, const Tensor& k, const Tensor& v,
                          const AttentionArgs& args, Tensor out) = 0;
   /// Merges two partial attentions over disjoint keys: with m = log(e^lse + e^part_lse),

@@ -65,7 +65,9 @@ class JobCheckpoints final : public Checkpoints {
   Then after_step(int done, int total) override;
   void save(DenoiseState mine) override;
 
-  /// Waits for the last write. Error when the newest state could not be written.
+  /// Waits for the last write.
+  void wait();
+  /// wait(); Error when the newest state could not be written.
   void finish_writing();
   /// The clip is done: nothing is needed any more.
   void remove();

@@ -27,7 +27,9 @@ class FrameStream final : public FrameSink {
 
   /// Blocks while two pushes are waiting; rethrows what the encoder's thread threw.
   void push(const Tensor& frames) override;
-  /// Encodes what is left and gives the file its final name.
+  /// Encodes what is left; nothing may be pushed any more.
+  void drain();
+  /// drain(), then gives the file its final name.
   void finish();
 
   // After finish():

@@ -131,41 +131,46 @@ Tensor WanTransformer::forward(Ops& ops, const Tensor& z, const Timestep& timest
              x);
 
   const Tensor h = ops.linear_input(n, dim);
-  const Tensor qkv = make({3, n, dim});
-  const auto part = [&](std::int64_t i) { return qkv.slice(i, i + 1).reshape({n, dim}); };
-  const Tensor q = part(0), k = part(1), v = part(2);
-  // The feed-forward's features and the attention's output are needed at different times and share
-  // their memory.
-  const Tensor shared = make({n * std::max(c.ffn_dim, dim)});
-  const Tensor hidden = shared.slice(0, n * c.ffn_dim).reshape({n, c.ffn_dim});
-  const Tensor mixed = shared.slice(0, n * dim).reshape({n, dim});
+  const bool local = attention.local();
+  const Tensor q_rotated = local ? ops.attention_input(heads) : make(heads);
+  const Tensor k_rotated = local ? ops.attention_input(heads) : make(heads);
+  // Self-attention's q, k and v as they are projected, and the feed-forward's features with what a
+  // layer adds to x (y), are needed at different times and share their memory.
+  const std::int64_t inner = std::max(c.ffn_dim, dim);
+  const Tensor shared = make({n * std::max(inner + dim, 3 * dim)});
+  const auto part = [&](std::int64_t begin, std::int64_t width) {
+    return shared.slice(n * begin, n * (begin + width)).reshape({n, width});
+  };
+  const Tensor q = part(0, dim), k = part(dim, dim), v = part(2 * dim, dim);
+  const Tensor hidden = part(0, c.ffn_dim), y = part(inner, dim);
+  // When attention gives its results, neither q as it was projected nor h is needed any more.
+  const Tensor mixed = local ? h : q;
   // What block i reads, or last the head, whose weight is not reducible.
-  const auto input_of = [&](std::size_t i) { return i < m.blocks->size() ? h : mixed; };
+  const auto input_of = [&](std::size_t i) { return i < m.blocks->size() ? h : q; };
   ops.layer_norm(x, mods[0][1], mods[0][0], c.eps, input_of(0));
   for (std::size_t i = 0; i < m.blocks->size(); ++i) {
     const Block b = m.blocks->for_video(i);
     const auto& mod = mods[i];
 
     ops.linear_group(h, b.self.weights, b.self.biases, std::array{q, k, v});
-    ops.rms_norm_rope(q, b.self.norm_q, c.eps, rope.cos, rope.sin, q);
-    ops.rms_norm_rope(k, b.self.norm_k, c.eps, rope.cos, rope.sin, k);
-    attention.run(ops, q.reshape(heads), k.reshape(heads), v.reshape(heads), scale,
-                  mixed.reshape(heads));
-    ops.linear(mixed, b.self.out.weight, b.self.out.bias, q);
+    ops.rms_norm_rope(q, b.self.norm_q, c.eps, rope.cos, rope.sin, q_rotated.reshape({n, dim}));
+    ops.rms_norm_rope(k, b.self.norm_k, c.eps, rope.cos, rope.sin, k_rotated.reshape({n, dim}));
+    attention.run(ops, q_rotated, k_rotated, v.reshape(heads), scale, mixed.reshape(heads));
+    ops.linear(mixed, b.self.out.weight, b.self.out.bias, y);
     // Each residual is added together with the norm that follows it.
-    ops.residual_layer_norm(x, q, mod[2], b.norm2_weight, b.norm2_bias, c.eps, h);
+    ops.residual_layer_norm(x, y, mod[2], b.norm2_weight, b.norm2_bias, c.eps, h);
 
-    ops.linear(h, b.cross.q.weight, b.cross.q.bias, q);
-    ops.rms_norm(q, b.cross.norm_q, c.eps, q);
-    ops.attention(q.reshape(heads), text.keys[i], text.values[i],
-                  {.scale = scale, .last_key_logit = text.pad_logit}, mixed.reshape(heads));
-    ops.linear(mixed, b.cross.out.weight, b.cross.out.bias, q);
-    ops.residual_layer_norm(x, q, {}, mod[4], mod[3], c.eps, h);
+    ops.linear(h, b.cross.q.weight, b.cross.q.bias, y);
+    ops.rms_norm(y, b.cross.norm_q, c.eps, y);
+    ops.attention(y.reshape(heads), text.keys[i], text.values[i],
+                  {.scale = scale, .last_key_logit = text.pad_logit}, h.reshape(heads));
+    ops.linear(h, b.cross.out.weight, b.cross.out.bias, y);
+    ops.residual_layer_norm(x, y, {}, mod[4], mod[3], c.eps, h);
 
     ops.linear(h, b.ff_in.weight, b.ff_in.bias, hidden, Activation::gelu_tanh);
-    ops.linear(hidden, b.ff_out.weight, b.ff_out.bias, q);
+    ops.linear(hidden, b.ff_out.weight, b.ff_out.bias, y);
     const auto& next = mods[i + 1];  // of the next block, or the head
-    ops.residual_layer_norm(x, q, mod[5], next[1], next[0], c.eps, input_of(i + 1));
+    ops.residual_layer_norm(x, y, mod[5], next[1], next[0], c.eps, input_of(i + 1));
   }
 
   Tensor features = make({n, 4 * c.out_channels});

@@ -4,9 +4,10 @@
 #include <memory>
 #include <optional>
 
+#include "weft/comm/fabric.h"
 #include "weft/diffusion/branches.h"
+#include "weft/grid/process_grid.h"
 #include "weft/model/attention.h"
-#include "weft/render/renderer.h"
 
 namespace weft {
 
@@ -22,7 +23,9 @@ struct Team {
   }
 };
 
-/// Collective over the job's ranks.
-Team make_team(RenderContext& context, const ProcessGrid& grid, std::int64_t heads);
+/// `heads`: of the transformer. Collective over `comm`, the ranks of a job, of which grid.ranks()
+/// get a place. `fabric` must outlive the team.
+Team make_team(const Communicator& comm, Fabric& fabric, const ProcessGrid& grid,
+               std::int64_t heads);
 
 }  // namespace weft

@@ -1,35 +1,36 @@
-#include "team.h"
+#include "weft/parallel/team.h"
 
 #include "weft/parallel/cfg_halves.h"
 #include "weft/parallel/context_parallel.h"
 
 namespace weft {
 
-Team make_team(RenderContext& context, const ProcessGrid& grid, std::int64_t heads) {
+Team make_team(const Communicator& comm, Fabric& fabric, const ProcessGrid& grid,
+               std::int64_t heads) {
   Team team;
-  team.place = place_of(grid, context.comm.rank());
+  team.place = place_of(grid, comm.rank());
   // Ranks without a place split too, into a communicator that nobody uses.
-  const int rank = context.comm.rank();
+  const int rank = comm.rank();
   const int in_group = team.place ? rank % grid.group_ranks() : grid.group_ranks();
   const int in_forward = team.place ? rank % grid.forward_ranks() : 0;
   const int forward = team.place ? rank / grid.forward_ranks() : grid.groups * grid.cfg;
   const int pair = team.place ? team.place->group * grid.forward_ranks() + in_forward
                               : grid.groups * grid.forward_ranks();
-  const Communicator lane = context.comm.split(in_group);
-  const Communicator of_forward = context.comm.split(forward);
-  const Communicator of_pair = context.comm.split(pair);
+  const Communicator lane = comm.split(in_group);
+  const Communicator of_forward = comm.split(forward);
+  const Communicator of_pair = comm.split(pair);
   if (!team.place) return team;
-  team.lane = context.fabric.link(lane);
+  team.lane = fabric.link(lane);
   if (grid.forward_ranks() == 1) {
     team.attention = std::make_unique<LocalAttention>();
   } else {
-    team.attention = std::make_unique<ContextParallelAttention>(context.fabric, of_forward,
-                                                                grid.ulysses, grid.ring, heads);
+    team.attention = std::make_unique<ContextParallelAttention>(fabric, of_forward, grid.ulysses,
+                                                                grid.ring, heads);
   }
   if (grid.cfg == 1) {
     team.branches = std::make_unique<BothBranches>();
   } else {
-    team.branches = std::make_unique<CfgHalves>(context.fabric, of_pair);
+    team.branches = std::make_unique<CfgHalves>(fabric, of_pair);
   }
   return team;
 }

@@ -1,0 +1,58 @@
+#pragma once
+// The checks of a job in parts, for whoever checks many of them: what one rank can check by itself,
+// then what the ranks agree on.
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "weft/comm/communicator.h"
+#include "weft/comm/session.h"
+#include "weft/io/tokenizer.h"
+#include "weft/run/render_job.h"
+
+namespace weft {
+
+/// Files that many jobs name are read and checked once: model folders, and the last image.
+class KnownInputs {
+ public:
+  struct Model {
+    ModelFolder folder;
+    Problems unreadable;  // then the rest was not looked at
+    Problems weights, of_tokenizer;
+    std::unique_ptr<Tokenizer> tokenizer;  // null with problems
+  };
+  const Model& model(const std::filesystem::path& path);
+  /// InputError as read_image().
+  const Image& image(const std::filesystem::path& path);
+
+ private:
+  std::map<std::filesystem::path, Model> models_;
+  std::filesystem::path image_path_;
+  Image image_;
+};
+
+/// Keys, device, model, sizes, prompts; on rank 0 also image and output. Without a plan.
+PreparedJob check_alone(const Job& job, JobUse use, int rank, const Session& session,
+                        KnownInputs& known, Problems& problems);
+
+/// That this rank has the device the job asks for.
+void check_device(const Job& job, JobUse use, const Session& session, Problems& problems);
+
+/// Fills the plan.
+void make_plan(int ranks, const Machine& machine, PreparedJob& made, Problems& problems);
+
+/// Problems when one of the stages does not fit into `free` bytes of GPU memory on `rank`. Nothing
+/// for a job on the CPU.
+void check_memory(const Job& job, const PreparedJob& made, int rank, double free,
+                  Problems& problems);
+/// Bytes of GPU memory that are free on this rank's device; 0 without one.
+double free_gpu_memory();
+
+/// Throws the union of all ranks' problems on every rank. Collective.
+void throw_if_any_rank_has_problems(const Communicator& comm, const Problems& mine);
+
+}  // namespace weft

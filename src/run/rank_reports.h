@@ -1,0 +1,17 @@
+#pragma once
+// What every rank has to say about a job, gathered on rank 0.
+
+#include <vector>
+
+#include "weft/comm/communicator.h"
+#include "weft/run/console.h"
+
+namespace weft {
+
+/// The most memory this process has had, bytes.
+double peak_memory();
+
+/// Every rank's report on rank 0, in rank order; nothing elsewhere. Collective.
+std::vector<RankReport> gather_reports(const Communicator& comm, const RankReport& mine);
+
+}  // namespace weft

@@ -1,0 +1,238 @@
+// Receives a prepared job, hands it to the renderer, and leaves clip, contact sheet and run record.
+#include "weft/run/rendered_clip.h"
+
+#include "weft/base/log.h"
+#include "weft/io/contact_sheet.h"
+#include "weft/run/checkpoint.h"
+#include "weft/run/console.h"
+#include "weft/run/engine.h"
+#include "weft/run/frame_stream.h"
+#include "weft/run/run_record.h"
+#include "weft/run/stop_request.h"
+
+#include "output_paths.h"
+#include "rank_reports.h"
+
+namespace weft {
+namespace {
+
+/// Ranks that no window and no piece falls to, told once.
+void tell_idle_ranks(const RenderPlan& plan) {
+  const int busy = std::max(plan.grid.ranks(), static_cast<int>(plan.pieces.size()));
+  if (busy < plan.ranks) {
+    log_warn("{} of {} ranks have no work: {} denoise ({}), and there are {} pieces to decode",
+             plan.ranks - busy, plan.ranks, plan.grid.ranks(), plan.grid.str(), plan.pieces.size());
+  }
+}
+
+void tell_stopped(const std::string& reason, int steps) {
+  log_info("stopped ({}) with a checkpoint after step {}: run the same command again to go on",
+           reason, steps);
+}
+
+std::string seam_text(const SeamMeter::Figure& f) {
+  std::string text;
+  const auto add = [&](const char* axis, const std::optional<double>& value) {
+    if (value) text += fmt::format("{}{} {:.3f}", text.empty() ? "" : ", ", axis, *value);
+  };
+  add("frames", f.frames);
+  add("rows", f.rows);
+  add("columns", f.cols);
+  return text;
+}
+
+/// Takes frames until the job is told to stop. What is denoised is kept; decoding and encoding are
+/// done again by the next run.
+class StoppableSink final : public FrameSink {
+ public:
+  StoppableSink(FrameSink& sink, JobCheckpoints& checkpoints, StopInDecode stop)
+      : sink_(sink), checkpoints_(checkpoints), stop_(stop) {}
+  void push(const Tensor& frames) override {
+    if (stop_ != StopInDecode::go_on) stop_when_told();
+    sink_.push(frames);
+  }
+
+ private:
+  void stop_when_told() {
+    const auto reason = StopRequest::pending(stop_margin(0));
+    if (!reason) return;
+    checkpoints_.finish_writing();
+    tell_stopped(*reason, checkpoints_.steps_kept());
+    if (stop_ == StopInDecode::end_job) throw Stopped();
+    Session::abort(stopped_exit_code);  // the others wait for rank 0, or compute for nothing
+  }
+
+  FrameSink& sink_;
+  JobCheckpoints& checkpoints_;
+  StopInDecode stop_;
+};
+
+/// Calls the hook after every step, then whoever keeps checkpoints, if anybody does.
+class HookedCheckpoints final : public Checkpoints {
+ public:
+  HookedCheckpoints(Checkpoints* inner, const RenderHooks& hooks) : inner_(inner), hooks_(hooks) {}
+  std::optional<DenoiseState> load() override {
+    auto state = inner_ != nullptr ? inner_->load() : std::nullopt;
+    resumed_ = state.has_value();
+    return state;
+  }
+  Then after_step(int done, int total) override {
+    if (hooks_.after_step) hooks_.after_step(done, total);
+    return inner_ != nullptr ? inner_->after_step(done, total) : Then::go_on;
+  }
+  void save(DenoiseState mine) override {
+    if (inner_ != nullptr) inner_->save(std::move(mine));
+  }
+  [[nodiscard]] bool resumed() const { return resumed_; }
+
+ private:
+  Checkpoints* inner_;
+  const RenderHooks& hooks_;
+  bool resumed_ = false;
+};
+
+std::optional<CheckpointFiles> checkpoint_files(const Job& job, const PreparedJob& prepared,
+                                                bool first) {
+  if (!first || job.checkpoint_every == "off") return std::nullopt;
+  return CheckpointFiles(work_folder(job) / "checkpoint.h5", job_identity(job, prepared));
+}
+
+double seconds_between_checkpoints(const Job& job) {
+  return job.checkpoint_every == "off" ? 0 : parse_duration(job.checkpoint_every);
+}
+
+std::unique_ptr<FrameStream> open_stream(const Job& job, const PreparedJob& prepared) {
+  const Clip& clip = prepared.clip;
+  std::optional<ContactSheet> sheet;
+  if (job.contact_sheet) sheet.emplace(clip.width, clip.height, clip.frames);
+  return std::make_unique<FrameStream>(
+      open_video(job.output, video_options(job, clip, prepared.model)), std::move(sheet),
+      SeamMeter(seams_of(prepared.plan, prepared.model), clip.width, clip.height));
+}
+
+void tell_job(const PreparedJob& prepared, Engine& engine) {
+  const Clip& clip = prepared.clip;
+  const int ranks = engine.comm().size();
+  log_info("{} x {}, {} frames, {} steps, {} window{} on {} rank{}, {} ({})", clip.width,
+           clip.height, clip.frames, clip.steps, prepared.plan.windows.windows.size(),
+           prepared.plan.windows.windows.size() == 1 ? "" : "s", ranks, ranks == 1 ? "" : "s",
+           prepared.plan.grid.str(), engine.ops().describe());
+  tell_idle_ranks(prepared.plan);
+}
+
+}  // namespace
+
+/// What rank 0 needs to finish; the other ranks have none of it.
+struct RenderedClip::State {
+  Job job;
+  PreparedJob prepared;
+  double begin = now_seconds();
+  Profile profile;
+  std::unique_ptr<JobCheckpoints> checkpoints;
+  std::unique_ptr<FrameStream> stream;
+  std::vector<RankReport> reports;
+  std::vector<std::string> versions;
+  bool resumed = false;
+};
+
+RenderedClip::RenderedClip(std::unique_ptr<State> state) : state_(std::move(state)) {}
+RenderedClip::~RenderedClip() = default;
+RenderedClip::RenderedClip(RenderedClip&&) noexcept = default;
+RenderedClip& RenderedClip::operator=(RenderedClip&&) noexcept = default;
+
+std::optional<RenderedClip> render_frames(const Job& job, const PreparedJob& prepared,
+                                          Engine& engine, const Session& session,
+                                          const RenderHooks& hooks) {
+  auto state = std::make_unique<RenderedClip::State>();
+  const Communicator& comm = engine.comm();
+  const bool first = comm.rank() == 0;
+  std::unique_ptr<Progress> console;
+  if (hooks.progress == nullptr) console = make_progress(first);
+  Progress& progress = console ? *console : *hooks.progress;
+  state->checkpoints = std::make_unique<JobCheckpoints>(
+      comm, checkpoint_files(job, prepared, first), seconds_between_checkpoints(job), job.resume);
+  JobCheckpoints& checkpoints = *state->checkpoints;
+  const bool kept = job.checkpoint_every != "off";
+  HookedCheckpoints hooked(kept ? &checkpoints : nullptr, hooks);
+  RenderContext context = engine.context(state->profile, progress, &hooked);
+  const std::int64_t sent_before = engine.bytes_sent();
+
+  std::optional<StoppableSink> sink;
+  if (first) {
+    tell_job(prepared, engine);
+    state->stream = open_stream(job, prepared);
+    sink.emplace(*state->stream, checkpoints, kept ? hooks.stop_in_decode : StopInDecode::go_on);
+  }
+  try {
+    render_clip(context, prepared.model, prepared.clip, prepared.plan,
+                prepared.image ? &*prepared.image : nullptr, sink ? &*sink : nullptr);
+  } catch (const Stopped&) {
+    checkpoints.finish_writing();
+    if (first && !checkpoints.stop_reason().empty()) {
+      tell_stopped(checkpoints.stop_reason(), checkpoints.steps_kept());
+    }
+    return std::nullopt;
+  }
+  checkpoints.wait();  // the next job reads its own with the same library
+  const RankReport mine{.rank = comm.rank(),
+                        .host = session.host(),
+                        .threads = engine.threads(),
+                        .wall_seconds = now_seconds() - state->begin,
+                        .peak_memory = peak_memory(),
+                        .bytes_sent = engine.bytes_sent() - sent_before,
+                        .spans = state->profile.spans(),
+                        .device_peaks = state->profile.device_peaks()};
+  state->reports = gather_reports(comm, mine);
+  if (!first) return RenderedClip(nullptr);
+  state->job = job;
+  state->prepared = prepared;
+  state->resumed = hooked.resumed();
+  state->versions = {std::string("weft ") + WEFT_VERSION, session.library_version(),
+                     engine.ops().describe()};
+  return RenderedClip(std::move(state));
+}
+
+ClipReport RenderedClip::finish(const std::function<void()>& before_naming) {
+  if (!state_) return {};
+  const std::unique_ptr<State> state = std::move(state_);
+  State& s = *state;
+  RankReport& mine = s.reports.front();
+  ClipReport report{.text = {},
+                    .wall_seconds = 0,
+                    .busy_seconds = mine.wall_seconds -
+                                    s.profile.seconds()[static_cast<std::size_t>(Stage::load)],
+                    .resumed = s.resumed};
+  {
+    const ScopedStage stage(s.profile, Stage::encode_video);  // what is left after decoding
+    s.stream->drain();
+    if (before_naming) before_naming();
+    s.stream->finish();
+    if (s.stream->sheet()) write_png(sheet_path(s.job), s.stream->sheet()->picture());
+    s.checkpoints->remove();
+  }
+  mine.spans = s.profile.spans();
+  mine.wall_seconds = now_seconds() - s.begin;
+  report.wall_seconds = mine.wall_seconds;
+  const RunResult result{.frames = s.stream->frames(),
+                         .encoder_seconds = s.stream->busy_seconds(),
+                         .seams = s.stream->seam_figure(),
+                         .versions = s.versions};
+  const auto record = record_path(s.job);
+  if (!record.empty()) {
+    write_run_record(record, s.job, s.prepared.model, s.prepared.clip, s.prepared.plan, s.reports,
+                     result);
+  }
+  report.text = "\n" + stage_table(s.reports, result.encoder_seconds);
+  if (const std::string seams = seam_text(result.seams); !seams.empty()) {
+    report.text +=
+        fmt::format("seam figure   {} (1: window edges cannot be told from the rest)\n", seams);
+  }
+  report.text += fmt::format("clip          {}\n", s.job.output.string());
+  if (s.job.contact_sheet) {
+    report.text += fmt::format("contact sheet {}\n", sheet_path(s.job).string());
+  }
+  if (!record.empty()) report.text += fmt::format("record        {}\n", record.string());
+  return report;
+}
+
+}  // namespace weft
