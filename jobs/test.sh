@@ -8,10 +8,10 @@ usage() {
 Usage: jobs/test.sh [--quick]
 
 Installs what is missing, checks the format, builds with and without CUDA (the former when nvcc is
-there), runs all tests this machine can run, then clang-tidy and the unit and golden tests under
-address and undefined-behaviour sanitizers. Logs go to build/logs. Exits with 1 when anything failed.
+there), runs all tests this machine can run, then clang-tidy, shellcheck, every fuzz target for 2 s, and the
+unit and golden tests under address and undefined-behaviour sanitizers. Logs go to build/logs. Exits with 1 when anything failed.
 
-  --quick   no clang-tidy, no sanitizers, no slow tests
+  --quick   no clang-tidy, no fuzzing, no sanitizers, no slow tests
 TEXT
 }
 
@@ -145,6 +145,16 @@ else
     step clang-tidy check_tidy || true
   else
     skip clang-tidy "clang-tidy-16 is not installed"
+  fi
+  if command -v shellcheck >/dev/null; then
+    step shellcheck shellcheck -x jobs/*.sh jobs/*.sbatch tests/slurm/*.sh tests/fuzz/*.sh || true
+  else
+    skip shellcheck "shellcheck is not installed"
+  fi
+  if command -v clang++-16 >/dev/null; then
+    step fuzz tests/fuzz/run.sh 2 || true
+  else
+    skip fuzz "clang-16 is not installed"
   fi
   if step build-debug build debug build/debug -- weft weft_unit_and_golden_tests; then
     # MPI, OpenMP and FFmpeg keep memory until the process ends: leaks are not ours to judge there.

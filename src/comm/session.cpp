@@ -31,6 +31,11 @@ Session::Session(int& argc, char**& argv) {
   check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &rank_), "MPI_Comm_rank");
   check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &size_), "MPI_Comm_size");
 
+  // CUDA loads a kernel at its first use, and waits for the whole device then: for messages, too,
+  // that a peer will only take when it has loaded a kernel of its own. Several ranks load all of
+  // them at the start.
+  if (size_ > 1) setenv("CUDA_MODULE_LOADING", "EAGER", 0);
+
   MPI_Comm local = MPI_COMM_NULL;
   check_mpi(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &local),
             "MPI_Comm_split_type");

@@ -4,8 +4,7 @@
 namespace weft {
 
 Tensor Denoiser::velocity(Ops& ops, const Tensor& latents, double timestep, std::size_t scene,
-                          FirstFrame first_frame, SelfAttention& attention,
-                          BranchShare& branches) {
+                          FirstFrame first_frame, SelfAttention& attention, BranchShare& branches) {
   const WanTransformer& net = *expert_.transformer;
   const std::int64_t frames = latents.dim(1), rows = latents.dim(2), cols = latents.dim(3);
   const TokenRange mine = attention.range(frames * (rows / 2) * (cols / 2));

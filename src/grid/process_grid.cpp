@@ -193,6 +193,7 @@ ProcessGrid choose_grid(const GridRequest& request, const GridWork& work, int ra
     }
     // Heads that do not divide leave ranks idle in every attention: only on request.
     if (work.heads % grid.ulysses != 0 && !request.ulysses) return;
+    if (grid.ring > 1 && !work.ring_unasked && !request.ring) return;
     const double seconds = predict_step(grid, work, speed).seconds;
     const bool shorter = !found || seconds < best_seconds * (1 - 1e-9);
     const bool equal = found && seconds <= best_seconds * (1 + 1e-9);

@@ -167,6 +167,24 @@ void decode_tiles(RenderContext& context, const ModelFolder& model, const Clip& 
   sender.finish();
 }
 
+/// A first use of a size may wait for the whole device: a library is loaded or chooses a kernel.
+/// While ranks wait for each other's histories that could lock them up (the transfers under way
+/// would have to end, and end only when a peer comes to its next layer, which may be waiting
+/// likewise), so each rank decodes two chunks of zeros by itself before.
+void use_once(RenderContext& context, const Clip& clip, const VaeDecoder& decoder) {
+  const std::int64_t rows = clip.latents.rows().size(), cols = clip.latents.cols().size();
+  if (!context.decoded.emplace(rows, cols).second || context.comm.size() == 1 ||
+      context.ops.device() == DeviceKind::cpu) {
+    return;
+  }
+  const ScopedStage stage(context.profile, Stage::load);
+  LocalHistory history;
+  const Tensor z = Tensor::zeros({clip.channels, 1, rows, cols}, DType::f32, context.ops.device());
+  for (const auto position : {ChunkPosition::first, ChunkPosition::later}) {
+    static_cast<void>(to_pixels(context.ops, decoder.decode(context.ops, z, position, history)));
+  }
+}
+
 }  // namespace
 
 void decode(RenderContext& context, const ModelFolder& model, const Clip& clip,
@@ -191,6 +209,7 @@ void decode(RenderContext& context, const ModelFolder& model, const Clip& clip,
     // Made on every rank, also an idle one: it splits off a communicator of its own.
     RingHistory history(context.fabric, context.comm, skips_first,
                         static_cast<int>(plan.pieces.size()));
+    if (!idle) use_once(context, clip, *decoder);
     if (!idle) decode_exact(context, model, clip, plan, pieces, *decoder, history, sink);
     history.finish();
   } else if (!idle) {

@@ -37,7 +37,9 @@ GridWork grid_work(const WindowPlan& windows, const Clip& clip, const ModelFolde
                 .window_flops = window_flops(windows, clip, model),
                 .guided = clip.guided(),
                 .element_bytes = machine.precision == Precision::f32 ? 4.0 : 2.0,
-                .ranks_per_node = machine.ranks_per_node};
+                .ranks_per_node = machine.ranks_per_node,
+                // On the CPU the same job gives the same bytes on any number of ranks.
+                .ring_unasked = machine.device == DeviceKind::cuda};
   for (const auto& window : windows.windows) work.window_tokens.push_back(tokens_of(window.box));
   return work;
 }

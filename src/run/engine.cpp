@@ -40,7 +40,7 @@ Engine::Engine(const Communicator& comm, const Session& session, const Machine& 
       models_(Placement(*ops_, peers_.get(), machine.shard_weights && peers_ != nullptr), keep) {}
 
 RenderContext Engine::context(Profile& profile, Progress& progress, Checkpoints* checkpoints) {
-  return {comm_, fabric_, *ops_, models_, prompts_, profile, progress, checkpoints};
+  return {comm_, fabric_, *ops_, models_, prompts_, decoded_, profile, progress, checkpoints};
 }
 
 std::int64_t Engine::bytes_sent() const { return comm_.bytes_sent() + fabric_.bytes_sent(); }

@@ -23,13 +23,16 @@ shift
 here=tests/fuzz
 build=build/fuzz
 
-cmake -S "$here" -B "$build" -G Ninja -DCMAKE_CXX_COMPILER="${CXX:-clang++-16}" \
-  -DWEFT_FUZZ_OPTIMIZE="${OPTIMIZE:--O0}" >"$build.log" 2>&1 &&
-  cmake --build "$build" --target weft_fuzzers --parallel "${JOBS:-1}" >>"$build.log" 2>&1 || {
+build_targets() {
+  cmake -S "$here" -B "$build" -G Ninja -DCMAKE_CXX_COMPILER="${CXX:-clang++-16}" \
+    -DWEFT_FUZZ_OPTIMIZE="${OPTIMIZE:--O0}" &&
+    cmake --build "$build" --target weft_fuzzers --parallel "${JOBS:-$(nproc)}"
+}
+if ! build_targets >"$build.log" 2>&1; then
   tail -n 30 "$build.log"
   echo "The fuzz targets do not build: $build.log"
   exit 1
-}
+fi
 
 names=("$@")
 if [ ${#names[@]} -eq 0 ]; then

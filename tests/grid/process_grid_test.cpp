@@ -55,6 +55,8 @@ TEST(ProcessGrid, TwelveHeadsOnEightRanks) {
   GridWork unguided = wan_1_3b();
   unguided.guided = false;
   EXPECT_EQ(choose_grid({}, unguided, 8, gpu_speed(false)), (ProcessGrid{1, 1, 4, 2}));
+  unguided.ring_unasked = false;
+  EXPECT_EQ(choose_grid({}, unguided, 8, gpu_speed(false)), (ProcessGrid{1, 1, 6, 1}));
 }
 
 TEST(ProcessGrid, AChoiceIsAlwaysPossibleAndNeverWorseThanFewerRanks) {

@@ -16,7 +16,7 @@ int main() {
     const auto ops = make_cuda_ops(0, Precision::f32);
     const Tensor good = Tensor::zeros({1024}, DType::f32, DeviceKind::cuda);
     // An address that belongs to nobody.
-    const Tensor bad = Tensor::view(reinterpret_cast<void*>(std::uintptr_t{1} << 40), {1024},
+    const Tensor bad = Tensor::view(reinterpret_cast<void*>(std::uintptr_t{4096}), {1024},
                                     DType::f32, DeviceKind::cuda, std::make_shared<int>(0));
     ops->add(good, good);
     ops->combine(std::array{Term{1, bad}}, good);

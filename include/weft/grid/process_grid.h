@@ -44,6 +44,8 @@ struct GridWork {
   bool guided = true;
   double element_bytes = 2;  // of activations on their way
   int ranks_per_node = 1;
+  bool ring_unasked =
+      true;  // false: a ring, which agrees to rounding only, is not chosen by itself
 };
 
 /// What the machine is taken to do; the figures are printed with the plan.

@@ -3,6 +3,7 @@
 // communicator; the stages are called in order by render_clip().
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -44,13 +45,18 @@ struct PromptCache {
   std::vector<std::string> upcoming;     // cleaned
 };
 
-/// What a rank renders with. The first five stay from job to job.
+/// Latent sizes (rows, columns) that this process has decoded: libraries have chosen and loaded
+/// what they need for them.
+using DecodedSizes = std::set<std::pair<std::int64_t, std::int64_t>>;
+
+/// What a rank renders with. The first six stay from job to job.
 struct RenderContext {
   const Communicator& comm;  // the ranks of the job
   Fabric& fabric;
   Ops& ops;
   LoadedModels& models;
   PromptCache& prompts;
+  DecodedSizes& decoded;
   Profile& profile;
   Progress& progress;
   Checkpoints* checkpoints = nullptr;  // none: nothing is kept

@@ -41,6 +41,7 @@ class Engine {
   std::unique_ptr<LinkedWeightPeers> peers_;
   LoadedModels models_;
   PromptCache prompts_;
+  DecodedSizes decoded_;
 };
 
 /// Whether ranks of one host would share a GPU, and which GPU is this rank's.
