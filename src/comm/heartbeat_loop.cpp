@@ -106,9 +106,8 @@ void HeartbeatLoop::say(const std::string& line) {
 }
 
 void HeartbeatLoop::end_process() const {
-  constexpr int failed = 1;
-  if (options_.end != nullptr) options_.end(failed);
-  ::_exit(failed);
+  if (options_.end != nullptr) options_.end(lost_rank_exit_code);
+  ::_exit(lost_rank_exit_code);
 }
 
 std::string report_begin(const Packet& lost) {

@@ -13,6 +13,10 @@
 
 namespace weft {
 
+/// Of a rank that ends because another one is lost: not a failure of the job, which may be started
+/// again.
+inline constexpr int lost_rank_exit_code = 69;
+
 struct HeartbeatOptions {
   /// A rank unheard for so long is lost, seconds, at least 2. It is the observer's time: when the
   /// observer itself was stopped, all others get a fresh period.
