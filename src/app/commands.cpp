@@ -9,6 +9,7 @@
 #include "weft/base/log.h"
 #include "weft/comm/heartbeat.h"
 #include "weft/device/device_api.h"
+#include "weft/run/checkpoint.h"
 #include "weft/run/engine.h"
 #include "weft/run/output_claim.h"
 #include "weft/run/stop_request.h"
@@ -71,6 +72,7 @@ int run_command(const Arguments& arguments, const Problems& found, const Session
     return 0;
   }
   const OutputClaim claim(arguments.job, comm);
+  check_checkpoint(arguments.job, prepared, comm);
   std::optional<Heartbeat> heartbeat;
   if (comm.size() > 1) heartbeat.emplace(comm, session);
   watch_for_stops(arguments.job);

@@ -119,7 +119,7 @@ class Denoising {
         context_.checkpoints != nullptr ? context_.checkpoints->load() : std::nullopt;
     if (saved) {
       step = saved->steps_done;
-      log_info("going on after step {} of {}", step, clip_.steps);
+      if (context_.comm.rank() == 0) log_info("going on after step {} of {}", step, clip_.steps);
     }
     // With a shift each step has windows of its own; what is saved after a step are that step's.
     Windows windows = make_windows(std::max(0, step - 1));

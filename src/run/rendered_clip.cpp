@@ -91,10 +91,9 @@ class HookedCheckpoints final : public Checkpoints {
   bool resumed_ = false;
 };
 
-std::optional<CheckpointFiles> checkpoint_files(const Job& job, const PreparedJob& prepared,
-                                                bool first) {
+std::optional<CheckpointFiles> kept_files(const Job& job, const PreparedJob& prepared, bool first) {
   if (!first || job.checkpoint_every == "off") return std::nullopt;
-  return CheckpointFiles(work_folder(job) / "checkpoint.h5", job_identity(job, prepared));
+  return checkpoint_files(job, prepared);
 }
 
 double seconds_between_checkpoints(const Job& job) {
@@ -150,7 +149,7 @@ std::optional<RenderedClip> render_frames(const Job& job, const PreparedJob& pre
   if (hooks.progress == nullptr) console = make_progress(first);
   Progress& progress = console ? *console : *hooks.progress;
   state->checkpoints = std::make_unique<JobCheckpoints>(
-      comm, checkpoint_files(job, prepared, first), seconds_between_checkpoints(job), job.resume);
+      comm, kept_files(job, prepared, first), seconds_between_checkpoints(job), job.resume);
   JobCheckpoints& checkpoints = *state->checkpoints;
   const bool kept = job.checkpoint_every != "off";
   HookedCheckpoints hooked(kept ? &checkpoints : nullptr, hooks);

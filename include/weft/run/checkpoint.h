@@ -42,6 +42,8 @@ class CheckpointFiles {
   /// The newest that can be read; a damaged one is told and the one before it taken. Nothing when
   /// there is none. InputError when it is another job's: says what differs.
   [[nodiscard]] std::optional<DenoiseState> read() const;
+  /// InputError when what is there is another job's.
+  void check() const;
   void remove() const;
   [[nodiscard]] const std::filesystem::path& file() const { return file_; }
 
@@ -52,6 +54,12 @@ class CheckpointFiles {
   std::filesystem::path file_;
   JobIdentity identity_;
 };
+
+/// Where a job's checkpoints are; to be made on rank 0.
+CheckpointFiles checkpoint_files(const Job& job, const PreparedJob& prepared);
+
+/// InputError on every rank when the job would go on from another job's checkpoint. Collective.
+void check_checkpoint(const Job& job, const PreparedJob& prepared, const Communicator& comm);
 
 /// Checkpoints of a job on all its ranks: rank 0 writes them on a thread beside the computation.
 class JobCheckpoints final : public Checkpoints {
