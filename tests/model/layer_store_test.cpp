@@ -110,7 +110,8 @@ class LayerStoreTest : public ::testing::Test {
       prefixes_.push_back(fmt::format("blocks.{}.", i));
       for (const LayerWeight& w : weights) {
         const Tensor t = Tensor::empty(w.shape);
-        philox_randn(i, std::hash<std::string>()(w.name), t.span());
+        philox_randn(i, static_cast<std::int64_t>(std::hash<std::string>()(w.name) >> 8U),
+                     t.span());
         tensors.emplace(prefixes_.back() + w.name, t);
       }
     }
