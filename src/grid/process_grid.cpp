@@ -130,9 +130,8 @@ StepPrediction predict_step(const ProcessGrid& grid, const GridWork& work,
     const double here = std::ceil(tokens / grid.forward_ranks());
     // The largest share of tokens and of heads is what the others wait for.
     const double uneven = here * grid.forward_ranks() / tokens;
-    const double heads =
-        static_cast<double>((work.heads + grid.ulysses - 1) / grid.ulysses * grid.ulysses) /
-        static_cast<double>(work.heads);
+    const auto dealt_heads = (work.heads + grid.ulysses - 1) / grid.ulysses * grid.ulysses;
+    const double heads = static_cast<double>(dealt_heads) / static_cast<double>(work.heads);
     compute[group] +=
         forwards * work.window_flops[w] * uneven * heads / grid.forward_ranks() / speed.flops;
     const Exchange u = of_ulysses(grid, work, here);

@@ -8,8 +8,6 @@
 #include "weft/io/hdf5_file.h"
 #include "weft/run/checkpoint.h"
 
-#include "output_paths.h"
-
 namespace weft {
 namespace fs = std::filesystem;
 namespace {
@@ -150,21 +148,6 @@ void CheckpointFiles::check() const {
       continue;  // damaged: read() tells
     }
   }
-}
-
-CheckpointFiles checkpoint_files(const Job& job, const PreparedJob& prepared) {
-  return {work_folder(job) / "checkpoint.h5", job_identity(job, prepared)};
-}
-
-void check_checkpoint(const Job& job, const PreparedJob& prepared, const Communicator& comm) {
-  Problems problems;
-  const bool uses = job.checkpoint_every != "off" && job.resume;
-  if (comm.rank() == 0 && uses) {
-    problems.collect([&] { checkpoint_files(job, prepared).check(); });
-  }
-  std::string problem = problems.empty() ? "" : problems.list().front();
-  comm.broadcast_string(problem, 0);
-  if (!problem.empty()) fail_input("{}", problem);
 }
 
 void CheckpointFiles::remove() const {

@@ -8,6 +8,8 @@
 #include "weft/run/checkpoint.h"
 #include "weft/run/stop_request.h"
 
+#include "output_paths.h"
+
 namespace weft {
 namespace {
 
@@ -105,6 +107,21 @@ void unpack(std::span<const std::byte> bytes, DenoiseState& into) {
 }
 
 }  // namespace
+
+CheckpointFiles checkpoint_files(const Job& job, const PreparedJob& prepared) {
+  return {work_folder(job) / "checkpoint.h5", job_identity(job, prepared)};
+}
+
+void check_checkpoint(const Job& job, const PreparedJob& prepared, const Communicator& comm) {
+  Problems problems;
+  const bool uses = job.checkpoint_every != "off" && job.resume;
+  if (comm.rank() == 0 && uses) {
+    problems.collect([&] { checkpoint_files(job, prepared).check(); });
+  }
+  std::string problem = problems.empty() ? "" : problems.list().front();
+  comm.broadcast_string(problem, 0);
+  if (!problem.empty()) fail_input("{}", problem);
+}
 
 JobCheckpoints::JobCheckpoints(const Communicator& comm, std::optional<CheckpointFiles> files,
                                double every, bool resume)
