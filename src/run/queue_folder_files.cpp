@@ -92,9 +92,9 @@ std::string one_line(std::string text, std::size_t most) {
 
 void append_attempt(const fs::path& job_folder, const Attempt& attempt, const std::string& worker) {
   const fs::path path = job_folder / "attempts";
-  constexpr mode_t readable_by_all = 0644;
+  constexpr mode_t world_readable = 0644;
   const FileHandle file(
-      ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, readable_by_all));
+      ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, world_readable));
   if (!file) fail("cannot write {}: {}", path.string(), std::strerror(errno));
   const std::string line = fmt::format(
       "{}{}\t{}\t{}\t{}\t{}\t{}\n", ends_with_newline(file.get()) ? "" : "\n", time_text(),
