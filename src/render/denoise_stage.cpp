@@ -175,6 +175,7 @@ class Denoising {
       const ScopedStage stage(context_.profile, Stage::denoise);
       const ScopedContext doing(fmt::format("window {}, step {}", mine[i], step + 1));
       set_activity(Stage::denoise, step + 1, mine[i]);
+      log_debug("denoise: step {}, window {}", step + 1, mine[i]);
       Tensor input = windows.latents[i];
       const Box& box = windows.box(i);
       if (has_given_frame(box)) {
