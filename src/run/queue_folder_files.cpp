@@ -136,7 +136,8 @@ AttemptCount count_attempts(const fs::path& job_folder) {
 }
 
 std::string format_worker(const WorkerView& worker) {
-  std::string text = fmt::format("weft-worker 1\nspeed {:.17g}\n", worker.speed);
+  std::string text =
+      fmt::format("weft-worker 1\nhost {}\nspeed {:.17g}\n", worker.host, worker.speed);
   for (const auto& failure : worker.failures) {
     text += fmt::format("failed {} {}\n", failure.job, failure.token);
   }
@@ -153,6 +154,7 @@ WorkerView parse_worker(const std::string& name, const std::string& text, int bl
     std::istringstream fields(line);
     std::string key;
     fields >> key;
+    if (key == "host") fields >> worker.host;
     if (key == "speed") fields >> worker.speed;
     WorkerView::Failure failure;
     if (key == "failed" && fields >> failure.job >> failure.token) {
