@@ -50,6 +50,10 @@ void watch_for_stops(const Job& job) {
 int run_command(const Arguments& arguments, const Problems& found, const Session& session) {
   const GpuShare share = gpu_share(session);
   if (share.gpus > 0 && arguments.job.device != "cpu") use_cuda_device(share.index);
+  const Communicator comm = Communicator::world();
+  // Before the models are looked at: a rank may be lost there, too.
+  std::optional<Heartbeat> heartbeat;
+  if (comm.size() > 1) heartbeat.emplace(comm, session);
   if (arguments.command == "batch") {
     watch_for_stops(arguments.job);
     return batch_command(arguments, found, session);
@@ -58,7 +62,6 @@ int run_command(const Arguments& arguments, const Problems& found, const Session
     watch_for_stops(arguments.job);
     return sweep_command(arguments, found, session);
   }
-  const Communicator comm = Communicator::world();
   const bool plan = arguments.command == "plan";
   const int ranks = plan && arguments.ranks > 0 ? arguments.ranks : comm.size();
   const PreparedJob prepared =
@@ -80,8 +83,6 @@ int run_command(const Arguments& arguments, const Problems& found, const Session
   }
   const OutputClaim claim(arguments.job, comm);
   check_checkpoint(arguments.job, prepared, comm);
-  std::optional<Heartbeat> heartbeat;
-  if (comm.size() > 1) heartbeat.emplace(comm, session);
   watch_for_stops(arguments.job);
   try {
     Engine engine(comm, session, machine_of(arguments.job, session.local_size()),

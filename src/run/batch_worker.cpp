@@ -31,7 +31,7 @@ class SharedFailure : public Error {
 };
 class LostLease : public SharedFailure {
  public:
-  LostLease() : SharedFailure("another run has taken the job over") {}
+  LostLease() : SharedFailure("another run has taken the job over, or its folder is gone") {}
 };
 
 double host_memory(const Session& session) {

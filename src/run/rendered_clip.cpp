@@ -1,6 +1,7 @@
 // Receives a prepared job, hands it to the renderer, and leaves clip, contact sheet and run record.
 #include "weft/run/rendered_clip.h"
 
+#include "weft/base/activity.h"
 #include "weft/base/log.h"
 #include "weft/io/contact_sheet.h"
 #include "weft/run/checkpoint.h"
@@ -39,6 +40,15 @@ std::string seam_text(const SeamMeter::Figure& f) {
   add("rows", f.rows);
   add("columns", f.cols);
   return text;
+}
+
+/// What they cost, or "" when there was none.
+std::string checkpoint_text(const JobCheckpoints& checkpoints, const Profile& profile) {
+  if (checkpoints.count() == 0) return "";
+  const double denoise = profile.seconds()[static_cast<std::size_t>(Stage::denoise)];
+  return fmt::format("checkpoints   {}, which held denoising up for {:.3f} s ({:.2f} %)\n",
+                     checkpoints.count(), checkpoints.seconds_spent(),
+                     100 * checkpoints.seconds_spent() / std::max(denoise, 1e-9));
 }
 
 /// Takes frames until the job is told to stop. What is denoised is kept; decoding and encoding are
@@ -214,11 +224,12 @@ ClipReport RenderedClip::finish(const std::function<void()>& before_naming) {
                     .resumed = record.resumed_steps > 0};
   {
     const ScopedStage stage(s.profile, Stage::encode_video);  // what is left after decoding
+    set_activity(Stage::encode_video);
+    log_debug("encode_video: the last frames");
     s.stream->drain();
     if (before_naming) before_naming();
     s.stream->finish();
     if (s.stream->sheet()) write_png(sheet_path(s.job), s.stream->sheet()->picture());
-    s.checkpoints->remove();
   }
   mine.spans = s.profile.spans();
   shift_spans(mine.spans, s.begin);
@@ -229,12 +240,14 @@ ClipReport RenderedClip::finish(const std::function<void()>& before_naming) {
   record.seams = s.stream->seam_figure();
   const auto file = record_path(s.job);
   if (!file.empty()) write_run_record(file, record);
+  s.checkpoints->remove();  // last: while anything can fail, the next attempt starts from it
   report.text = "\n" + stage_table(record.ranks, record.encoder_seconds);
   if (const std::string seams = seam_text(record.seams); !seams.empty()) {
     report.text +=
         fmt::format("seam figure   {} (1: window edges cannot be told from the rest)\n", seams);
   }
   report.text += cost_text(record);
+  report.text += checkpoint_text(*s.checkpoints, s.profile);
   report.text += fmt::format("clip          {}\n", s.job.output.string());
   if (s.job.contact_sheet) {
     report.text += fmt::format("contact sheet {}\n", sheet_path(s.job).string());
