@@ -104,9 +104,11 @@ std::unique_ptr<FrameStream> open_stream(const Job& job, const PreparedJob& prep
   const Clip& clip = prepared.clip;
   std::optional<ContactSheet> sheet;
   if (job.contact_sheet) sheet.emplace(clip.width, clip.height, clip.frames);
+  std::optional<FlowMeter> flow;
+  if (job.quality_figures) flow.emplace(clip.width, clip.height);
   return std::make_unique<FrameStream>(
       open_video(job.output, video_options(job, clip, prepared.model)), std::move(sheet),
-      SeamMeter(seams_of(prepared.plan, prepared.model), clip.width, clip.height));
+      SeamMeter(seams_of(prepared.plan, prepared.model), clip.width, clip.height), std::move(flow));
 }
 
 void tell_job(const PreparedJob& prepared, Engine& engine) {
@@ -225,6 +227,12 @@ ClipReport RenderedClip::finish(const std::function<void()>& before_naming) {
   if (const std::string seams = seam_text(result.seams); !seams.empty()) {
     report.text +=
         fmt::format("seam figure   {} (1: window edges cannot be told from the rest)\n", seams);
+  }
+  if (const auto error = s.stream->warping_error()) {
+    report.text += fmt::format(
+        "warping error {:.3e} (0: still; more for flicker and noise; compare clips of one "
+        "prompt)\n",
+        *error);
   }
   report.text += fmt::format("clip          {}\n", s.job.output.string());
   if (s.job.contact_sheet) {
