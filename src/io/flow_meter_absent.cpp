@@ -8,7 +8,7 @@ struct FlowMeter::State {
   std::vector<Step> steps;
 };
 
-bool FlowMeter::available() { return false; }
+std::string FlowMeter::library() { return ""; }
 
 FlowMeter::FlowMeter(std::int64_t, std::int64_t) {
   fail("this weft was built without OpenCV, which finds the optical flow");

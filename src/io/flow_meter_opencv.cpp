@@ -86,7 +86,7 @@ struct FlowMeter::State {
   std::vector<Step> steps;
 };
 
-bool FlowMeter::available() { return true; }
+std::string FlowMeter::library() { return "OpenCV " + cv::getVersionString(); }
 
 FlowMeter::FlowMeter(std::int64_t width, std::int64_t height) : state_(std::make_unique<State>()) {
   use_one_thread();

@@ -19,14 +19,17 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace weft {
 
 class FlowMeter {
  public:
-  /// Whether this build has OpenCV. Without it there are no meters: the constructor throws Error.
-  static bool available();
+  /// What finds the flow, "OpenCV 4.6.0"; "" in a build without it.
+  static std::string library();
+  /// Without OpenCV there are no meters: the constructor throws Error.
+  static bool available() { return !library().empty(); }
   /// Frames of fewer pixels a side have no flow to speak of: nothing is measured.
   static constexpr std::int64_t smallest_side = 16;
 
