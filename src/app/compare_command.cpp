@@ -60,6 +60,11 @@ std::string table(const ClipComparison& made) {
   std::string text = clip_text("a", made.a) + clip_text("b", made.b);
   text += fmt::format("{:<15} {} of {} compared differ\n", "frames", made.differing(),
                       made.frames.size());
+  const double fps_a = made.a.info.fps, fps_b = made.b.info.fps;
+  if (fps_a > 0 && fps_b > 0 && fps_a != fps_b) {
+    text += fmt::format("{:<15} {:g} and {:g} differ: frames are compared in their order\n", "fps",
+                        fps_a, fps_b);
+  }
   text += fmt::format("{:<15} {}", "PSNR", psnr_text(made));
   if (const auto ssim = made.mean_ssim()) {
     text +=

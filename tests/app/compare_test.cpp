@@ -4,6 +4,7 @@
 
 #include "weft/io/flow_meter.h"
 #include "weft/io/video_encoder.h"
+#include "weft/run/run_record.h"
 
 #include "program.h"
 #include "support/moving_texture.h"
@@ -16,9 +17,10 @@ constexpr std::int64_t width = 96, height = 64;
 class CompareCommand : public testing::Test {
  protected:
   /// A clip of lossless frames; from frame 2 on with noise of that deviation.
-  fs::path clip(const std::string& name, int frames, int noise = 0, std::int64_t wide = width) {
+  fs::path clip(const std::string& name, int frames, int noise = 0, std::int64_t wide = width,
+                double fps = 8) {
     const VideoOptions options{
-        .width = wide, .height = height, .fps = 8, .codec = "ffv1", .metadata = {}};
+        .width = wide, .height = height, .fps = fps, .codec = "ffv1", .metadata = {}};
     const auto encoder = open_video(at(name), options);
     for (int f = 0; f < frames; ++f) {
       const Rgb clean = texture(wide, height, 1.5 * f, 0.5 * f);
@@ -112,6 +114,13 @@ TEST_F(CompareCommand, SizesAndLengthsAreToldTogether) {
   EXPECT_HOLDS(both.err, "2 problems");
 }
 
+TEST_F(CompareCommand, AnotherFrameRateIsToldAndFramesAreComparedInOrder) {
+  const Outcome ran = compare(clip("a.mkv", 3), clip("b.mkv", 3, 0, width, 24));
+  EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_HOLDS(ran.out, "8 and 24 differ");
+  EXPECT_HOLDS(ran.out, "identical");
+}
+
 TEST_F(CompareCommand, BadInputIsToldAtOnceAndNothingIsWritten) {
   const fs::path a = clip("a.mkv", 2);
   std::ofstream(at("text.mp4")) << "not a video";
@@ -186,6 +195,12 @@ TEST_F(CompareCommand, ARenderMeasuresWithoutChangingTheClip) {
   }
   ASSERT_EQ(measured.exit_code, 0) << measured.err;
   EXPECT_HOLDS(measured.out, "warping error");
+  const RunRecord record = read_run_record(at("measured.record.h5"));
+  ASSERT_TRUE(record.warping_error.has_value());
+  EXPECT_HOLDS(measured.out, fmt::format("warping error {:.3e}", *record.warping_error));
+  EXPECT_TRUE(std::ranges::any_of(
+      record.versions, [](const std::string& text) { return text.starts_with("OpenCV"); }));
+  EXPECT_FALSE(read_run_record(at("plain.record.h5")).warping_error.has_value());
   EXPECT_EQ(read_file(at("plain.mp4")), read_file(at("measured.mp4")));
 }
 
