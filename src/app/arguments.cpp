@@ -95,6 +95,9 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
       "plan", "dry run: windows, who computes what, work, bytes, memory, predicted speed-up");
   CLI::App* inspect =
       app.add_subcommand("inspect", "print what a model folder or run record holds");
+  CLI::App* compare = app.add_subcommand(
+      "compare", "PSNR, SSIM and temporal consistency of two clips, frame by frame");
+  add_compare_options(*compare, made.compare);
   add_job_options(*render, typed);
   std::filesystem::path from_record;
   render
@@ -116,7 +119,7 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
       ->group("Machine")
       ->type_name("INT");
   inspect->add_option("path", made.path, "model folder or run record (.h5)")->type_name("PATH");
-  for (CLI::App* command : {render, batch, sweep, plan, inspect}) {
+  for (CLI::App* command : {render, batch, sweep, plan, inspect, compare}) {
     command->allow_extras();
     command->add_flag("--verbose", made.verbose, "log details")->group("Machine");
     command->add_flag("--quiet", made.quiet, "log only warnings and errors")->group("Machine");
@@ -140,7 +143,7 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
       made.help = app.help();
     } else {
       const std::string near =
-          nearest_name(rest.front(), {"render", "batch", "sweep", "plan", "inspect"});
+          nearest_name(rest.front(), {"render", "batch", "sweep", "plan", "inspect", "compare"});
       problems.add("{}: unknown command{}", rest.front(),
                    near.empty() ? "; see weft --help" : fmt::format("; did you mean {}?", near));
     }
@@ -152,6 +155,10 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
   add_unknown(command, problems);
   if (made.command == "inspect") {
     if (made.path.empty()) problems.add("inspect: name a model folder or a run record");
+    return made;
+  }
+  if (made.command == "compare") {
+    check_compare_arguments(made.compare, problems);
     return made;
   }
   if (made.command == "plan" && command.count("--ranks") > 0 &&

@@ -16,6 +16,7 @@
 
 #include "arguments.h"
 #include "batch_command.h"
+#include "compare_command.h"
 #include "from_record.h"
 #include "inspect.h"
 #include "sweep_command.h"
@@ -99,6 +100,7 @@ int run_command(const Arguments& arguments, const Problems& found, const Session
 int look_command(const Arguments& arguments, const Problems& found) {
   try {
     found.throw_if_any();
+    if (arguments.command == "compare") return compare_command(arguments.compare);
     if (!arguments.batch.status.empty()) {
       print_batch_status(arguments.batch.status);
     } else {
@@ -108,6 +110,9 @@ int look_command(const Arguments& arguments, const Problems& found) {
   } catch (const InputError& e) {
     print_problems(e.problems());
     return bad_input;
+  } catch (const std::exception& e) {
+    std::fputs(fmt::format("weft: {}\n", e.what()).c_str(), stderr);
+    return failed;
   }
 }
 
@@ -123,7 +128,8 @@ int run_program(int argc, char** argv) {
     std::fputs(arguments.help.c_str(), stdout);
     return 0;
   }
-  if (arguments.command == "inspect" || !arguments.batch.status.empty()) {
+  if (arguments.command == "inspect" || arguments.command == "compare" ||
+      !arguments.batch.status.empty()) {
     return look_command(arguments, problems);
   }
 

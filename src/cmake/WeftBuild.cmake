@@ -68,13 +68,17 @@ if(WEFT_SANITIZE)
   target_link_options(weft_flags INTERFACE -fsanitize=${WEFT_SANITIZE})
 endif()
 
-# weft_layer(NAME DEPENDS public... PRIVATE private...): library weft::NAME from src/NAME/*.cpp
-# (main.cpp is left to the program).
+# weft_layer(NAME DEPENDS public... PRIVATE private... [EXCLUDE regex]): library weft::NAME from src/NAME/*.cpp
+# (main.cpp is left to the program),
+# less those that match the regular expression EXCLUDE.
 function(weft_layer name)
-  cmake_parse_arguments(arg "" "" "DEPENDS;PRIVATE" ${ARGN})
+  cmake_parse_arguments(arg "" "EXCLUDE" "DEPENDS;PRIVATE" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cpp
        ${CMAKE_SOURCE_DIR}/src/${name}/*/*.cpp)
   list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
+  if(arg_EXCLUDE)
+    list(FILTER sources EXCLUDE REGEX "${arg_EXCLUDE}")
+  endif()
   if(sources)
     add_library(weft_${name} STATIC ${sources})
     target_include_directories(weft_${name} PRIVATE ${CMAKE_SOURCE_DIR}/src/${name})

@@ -188,6 +188,9 @@ std::vector<JobKey> make_keys() {
                  "write the job into the clip's metadata (default true)"),
       toggle_key("contact-sheet", &Job::contact_sheet, output,
                  "also write a PNG of frames beside the clip (default false)"),
+      toggle_key("quality-figures", &Job::quality_figures, output,
+                 "measure temporal consistency by optical flow, some 30 ms a frame of 832 x 480 on "
+                 "one core beside the encoder (default false)"),
       path_key("record", &Job::record, "PATH|none", output,
                "file for the run record (default: beside the clip, .record.h5)"),
 

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "weft/device/device_api.h"
+#include "weft/io/flow_meter.h"
 #include "weft/run/engine.h"
 #include "weft/run/render_job.h"
 
@@ -116,6 +117,11 @@ void check_rank_0(const Job& job, JobUse use, KnownInputs& known, PreparedJob& m
                   Problems& problems) {
   if (std::filesystem::is_regular_file(job.image)) {  // else check_job() has complained
     problems.collect([&] { made.image = known.image(job.image); });
+  }
+  if (use == JobUse::render && job.quality_figures && !FlowMeter::available()) {
+    problems.add(
+        "quality-figures: this weft was built without OpenCV, which finds the optical flow: leave "
+        "the key out, or install libopencv-video-dev and build again");
   }
   if (use == JobUse::render && !job.output.empty()) {
     VideoOptions options = video_options(job, made.clip, made.model);

@@ -115,9 +115,11 @@ std::unique_ptr<FrameStream> open_stream(const Job& job, const PreparedJob& prep
   const Clip& clip = prepared.clip;
   std::optional<ContactSheet> sheet;
   if (job.contact_sheet) sheet.emplace(clip.width, clip.height, clip.frames);
+  std::optional<FlowMeter> flow;
+  if (job.quality_figures) flow.emplace(clip.width, clip.height);
   return std::make_unique<FrameStream>(
       open_video(job.output, video_options(job, clip, prepared.model)), std::move(sheet),
-      SeamMeter(seams_of(prepared.plan, prepared.model), clip.width, clip.height));
+      SeamMeter(seams_of(prepared.plan, prepared.model), clip.width, clip.height), std::move(flow));
 }
 
 std::optional<double> joules_since(const std::optional<double>& before, const Engine& engine) {
@@ -238,6 +240,7 @@ ClipReport RenderedClip::finish(const std::function<void()>& before_naming) {
   record.frames_made = s.stream->frames();
   record.encoder_seconds = s.stream->busy_seconds();
   record.seams = s.stream->seam_figure();
+  record.warping_error = s.stream->warping_error();
   const auto file = record_path(s.job);
   if (!file.empty()) write_run_record(file, record);
   s.checkpoints->remove();  // last: while anything can fail, the next attempt starts from it
@@ -245,6 +248,12 @@ ClipReport RenderedClip::finish(const std::function<void()>& before_naming) {
   if (const std::string seams = seam_text(record.seams); !seams.empty()) {
     report.text +=
         fmt::format("seam figure   {} (1: window edges cannot be told from the rest)\n", seams);
+  }
+  if (const auto error = record.warping_error) {
+    report.text += fmt::format(
+        "warping error {:.3e} (0: still; more for flicker and noise; compare clips of one "
+        "prompt)\n",
+        *error);
   }
   report.text += cost_text(record);
   report.text += checkpoint_text(*s.checkpoints, s.profile);

@@ -42,6 +42,7 @@ struct Job {
   std::string pix_fmt = "yuv420p";
   bool metadata = true;
   bool contact_sheet = false;                // PNG beside the clip: clip.sheet.png
+  bool quality_figures = false;              // measure the warping error
   int threads = 0;                           // per rank; 0: cores / ranks of this host
   std::string parallel = "auto";             // auto | groups=N,cfg=N,ulysses=N,ring=N
   bool shard_weights = false;                // each rank keeps its part of the transformer
