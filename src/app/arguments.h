@@ -8,15 +8,18 @@
 #include "weft/run/job.h"
 
 #include "batch_arguments.h"
+#include "bench_net_arguments.h"
 
 namespace weft {
 
 struct Arguments {
-  std::string command;         // "render", "batch", "sweep", "plan", "inspect"
-  std::string help;            // to print instead of doing anything, when not empty
-  Job job;                     // render, plan; defaults of batch and sweep
-  BatchArguments batch;        // batch, sweep
+  std::string command;   // "render", "batch", "sweep", "plan", "bench-net", "inspect"
+  std::string help;      // to print instead of doing anything, when not empty
+  Job job;               // render, plan; defaults of batch and sweep
+  BatchArguments batch;  // batch, sweep
+  BenchNetArguments bench_net;
   int ranks = 0;               // plan: ranks to plan for; 0: those of this run
+  int ranks_per_node = 0;      // plan: 0: up to 8
   std::filesystem::path path;  // inspect; the list of batch, the file of sweep
   bool verbose = false;        // log debug lines
   bool quiet = false;          // only warnings and errors
