@@ -41,6 +41,12 @@ void add_job_options(CLI::App& command, Typed& typed) {
   }
 }
 
+std::vector<std::string> command_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+  return names;
+}
+
 std::vector<std::string> long_flags(const CLI::App& command) {
   std::vector<std::string> names;
   for (const CLI::Option* option : command.get_options()) {
@@ -93,6 +99,8 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
       "sweep", "render every combination of some values; a table and one sheet of all");
   CLI::App* plan = app.add_subcommand(
       "plan", "dry run: windows, who computes what, work, bytes, memory, predicted speed-up");
+  CLI::App* bench_net = app.add_subcommand(
+      "bench-net", "measure the network between the ranks of this run, for plans (--network)");
   CLI::App* inspect =
       app.add_subcommand("inspect", "print what a model folder or run record holds");
   CLI::App* compare = app.add_subcommand(
@@ -118,8 +126,13 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
   plan->add_option("--ranks", made.ranks, "ranks to plan for (default: those of this run)")
       ->group("Machine")
       ->type_name("INT");
+  plan->add_option("--ranks-per-node", made.ranks_per_node,
+                   "of these on each node (default: up to 8)")
+      ->group("Machine")
+      ->type_name("INT");
+  add_bench_net_options(*bench_net, made.bench_net);
   inspect->add_option("path", made.path, "model folder or run record (.h5)")->type_name("PATH");
-  for (CLI::App* command : {render, batch, sweep, plan, inspect, compare}) {
+  for (CLI::App* command : app.get_subcommands({})) {
     command->allow_extras();
     command->add_flag("--verbose", made.verbose, "log details")->group("Machine");
     command->add_flag("--quiet", made.quiet, "log only warnings and errors")->group("Machine");
@@ -142,8 +155,7 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
     if (rest.empty()) {
       made.help = app.help();
     } else {
-      const std::string near =
-          nearest_name(rest.front(), {"render", "batch", "sweep", "plan", "inspect", "compare"});
+      const std::string near = nearest_name(rest.front(), command_names(app));
       problems.add("{}: unknown command{}", rest.front(),
                    near.empty() ? "; see weft --help" : fmt::format("; did you mean {}?", near));
     }
@@ -161,9 +173,17 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
     check_compare_arguments(made.compare, problems);
     return made;
   }
+  if (made.command == "bench-net") {
+    check_bench_net_arguments(made.bench_net, problems);
+    return made;
+  }
   if (made.command == "plan" && command.count("--ranks") > 0 &&
       (made.ranks < 1 || made.ranks > 65536)) {
     problems.add("ranks: {}: expected 1 to 65536", made.ranks);
+  }
+  if (made.command == "plan" && command.count("--ranks-per-node") > 0 &&
+      (made.ranks_per_node < 1 || made.ranks_per_node > 65536)) {
+    problems.add("ranks-per-node: {}: expected 1 to 65536", made.ranks_per_node);
   }
   if (made.command == "batch" || made.command == "sweep") {
     check_batch_arguments(made.batch, problems);

@@ -16,6 +16,7 @@
 
 #include "arguments.h"
 #include "batch_command.h"
+#include "bench_net_command.h"
 #include "compare_command.h"
 #include "from_record.h"
 #include "inspect.h"
@@ -50,11 +51,14 @@ void watch_for_stops(const Job& job) {
 /// all ranks or on none.
 int run_command(const Arguments& arguments, const Problems& found, const Session& session) {
   const GpuShare share = gpu_share(session);
-  if (share.gpus > 0 && arguments.job.device != "cpu") use_cuda_device(share.index);
+  const std::string& device =
+      arguments.command == "bench-net" ? arguments.bench_net.device : arguments.job.device;
+  if (share.gpus > 0 && device != "cpu") use_cuda_device(share.index);
   const Communicator comm = Communicator::world();
   // Before the models are looked at: a rank may be lost there, too.
   std::optional<Heartbeat> heartbeat;
   if (comm.size() > 1) heartbeat.emplace(comm, session);
+  if (arguments.command == "bench-net") return bench_net_command(arguments, found, session);
   if (arguments.command == "batch") {
     watch_for_stops(arguments.job);
     return batch_command(arguments, found, session);
@@ -66,12 +70,11 @@ int run_command(const Arguments& arguments, const Problems& found, const Session
   const bool plan = arguments.command == "plan";
   const int ranks = plan && arguments.ranks > 0 ? arguments.ranks : comm.size();
   const PreparedJob prepared =
-      prepare_job(arguments.job, found, comm, session, ranks, plan ? JobUse::plan : JobUse::render);
+      prepare_job(arguments.job, found, comm, session, ranks, plan ? JobUse::plan : JobUse::render,
+                  arguments.ranks_per_node);
   if (plan) {
     if (comm.rank() == 0) {
-      std::fputs(describe(prepared.plan, prepared.clip, prepared.model,
-                          machine_of(arguments.job, session.local_size()))
-                     .c_str(),
+      std::fputs(describe(prepared.plan, prepared.clip, prepared.model, prepared.machine).c_str(),
                  stdout);
     }
     return 0;

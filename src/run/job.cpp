@@ -204,6 +204,9 @@ std::vector<JobKey> make_keys() {
       text_key(
           "parallel", &Job::parallel, parallel_rule, "auto|KIND=N,...", machine,
           "how ranks share the work: groups, cfg, ulysses, ring (default auto; see weft plan)"),
+      path_key(
+          "network", &Job::network, "FILE", machine,
+          "figures of weft bench-net, by which the ranks' shares are chosen (default: assumed)"),
       toggle_key("shard-weights", &Job::shard_weights, machine,
                  "each rank of a group keeps its part of the transformer (default false)"),
       toggle_key("oversubscribe", &Job::oversubscribe, machine,

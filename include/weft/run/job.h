@@ -46,6 +46,7 @@ struct Job {
   int threads = 0;                           // per rank; 0: cores / ranks of this host
   std::string parallel = "auto";             // auto | groups=N,cfg=N,ulysses=N,ring=N
   bool shard_weights = false;                // each rank keeps its part of the transformer
+  std::filesystem::path network;             // figures of weft bench-net; "": assumed ones
   bool oversubscribe = false;                // ranks may share a GPU
   std::string checkpoint_every = "30s";      // a duration | off
   std::string time_limit;                    // a duration; "": none

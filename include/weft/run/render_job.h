@@ -14,6 +14,7 @@ namespace weft {
 struct PreparedJob {
   ModelFolder model;
   Clip clip;
+  Machine machine;  // what the plan was made for, with the measured figures of its network
   RenderPlan plan;
   std::optional<Image> image;  // rank 0
 };
@@ -28,9 +29,14 @@ enum class JobUse : std::uint8_t { render, plan };
 /// Checks everything that can be checked before computing: keys, model folder, weights' names and
 /// shapes, sizes, prompt length, image, output, device. Collective: every rank throws the same
 /// InputError, which lists all problems of all ranks. `found`: what was already wrong with the
-/// command line or job file, listed with the rest. `plan_ranks`: ranks to plan for.
+/// command line or job file, listed with the rest. `plan_ranks`: ranks to plan for;
+/// `plan_ranks_per_node`: of a plan, 0: up to 8.
 PreparedJob prepare_job(const Job& job, const Problems& found, const Communicator& comm,
-                        const Session& session, int plan_ranks, JobUse use);
+                        const Session& session, int plan_ranks, JobUse use,
+                        int plan_ranks_per_node = 0);
+
+/// Throws the union of all ranks' problems on every rank. Collective.
+void throw_if_any_rank_has_problems(const Communicator& comm, const Problems& mine);
 
 class Engine;
 
