@@ -9,14 +9,16 @@
 #include "weft/run/run_record.h"
 
 #include "batch_arguments.h"
+#include "scale_arguments.h"
 
 namespace weft {
 
 struct Arguments {
-  std::string command;                // "render", "batch", "sweep", "plan", "inspect"
+  std::string command;                // "render", "batch", "sweep", "scale", "plan", "inspect"
   std::string help;                   // to print instead of doing anything, when not empty
-  Job job;                            // render, plan; defaults of batch and sweep
+  Job job;                            // render, scale, plan; defaults of batch and sweep
   BatchArguments batch;               // batch, sweep
+  ScaleArguments scale;               // scale
   std::optional<RunRecord> repeated;  // render: whose job this is, flags apart
   int ranks = 0;                      // plan: ranks to plan for; 0: those of this run
   std::filesystem::path path;         // inspect; the list of batch, the file of sweep

@@ -18,6 +18,7 @@
 #include "batch_command.h"
 #include "from_record.h"
 #include "inspect.h"
+#include "scale_command.h"
 #include "sweep_command.h"
 
 namespace weft {
@@ -57,6 +58,10 @@ int run_command(const Arguments& arguments, const Problems& found, const Session
   if (arguments.command == "sweep") {
     watch_for_stops(arguments.job);
     return sweep_command(arguments, found, session);
+  }
+  if (arguments.command == "scale") {
+    watch_for_stops(arguments.job);
+    return scale_command(arguments, found, session);
   }
   const Communicator comm = Communicator::world();
   const bool plan = arguments.command == "plan";
@@ -100,6 +105,8 @@ int look_command(const Arguments& arguments, const Problems& found) {
     found.throw_if_any();
     if (!arguments.batch.status.empty()) {
       print_batch_status(arguments.batch.status);
+    } else if (arguments.command == "scale") {
+      fit_known_records(arguments);
     } else {
       std::fputs(inspect(arguments.path).c_str(), stdout);
     }
@@ -107,6 +114,9 @@ int look_command(const Arguments& arguments, const Problems& found) {
   } catch (const InputError& e) {
     print_problems(e.problems());
     return bad_input;
+  } catch (const std::exception& e) {
+    std::fputs(fmt::format("weft: {}\n", e.what()).c_str(), stderr);
+    return failed;
   }
 }
 
@@ -122,7 +132,8 @@ int run_program(int argc, char** argv) {
     std::fputs(arguments.help.c_str(), stdout);
     return 0;
   }
-  if (arguments.command == "inspect" || !arguments.batch.status.empty()) {
+  if (arguments.command == "inspect" || !arguments.batch.status.empty() ||
+      !arguments.scale.from.empty()) {
     return look_command(arguments, problems);
   }
 

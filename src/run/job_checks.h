@@ -52,7 +52,4 @@ void check_memory(const Job& job, const PreparedJob& made, int rank, double free
 /// Bytes of GPU memory that are free on this rank's device; 0 without one.
 double free_gpu_memory();
 
-/// Throws the union of all ranks' problems on every rank. Collective.
-void throw_if_any_rank_has_problems(const Communicator& comm, const Problems& mine);
-
 }  // namespace weft
