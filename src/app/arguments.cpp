@@ -72,6 +72,16 @@ void add_unknown(const CLI::App& command, Problems& problems) {
   }
 }
 
+/// What a measurement of scaling needs of the command line.
+void check_scale_folder(const Arguments& made, Problems& problems) {
+  check_scale_arguments(made.scale, problems);
+  if (!made.scale.from.empty()) return;  // -o is where scaling.json goes, if anywhere
+  if (made.job.output.empty()) problems.add("output: name the folder of the records with -o DIR");
+  if (!made.job.record.empty()) {
+    problems.add("record: every run writes its own into the folder; leave this out");
+  }
+}
+
 /// What a run over a folder needs of the command line.
 void check_folder_arguments(const Arguments& made, Problems& problems) {
   if (made.job.output.empty()) problems.add("output: name the folder of the clips with -o DIR");
@@ -97,6 +107,8 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
       "batch", "render the clips of a list; any number of runs may share the folder");
   CLI::App* sweep = app.add_subcommand(
       "sweep", "render every combination of some values; a table and one sheet of all");
+  CLI::App* scale = app.add_subcommand(
+      "scale", "time one clip on 1, 2, 4, ... ranks, fit laws of speed-up, predict more ranks");
   CLI::App* plan = app.add_subcommand(
       "plan", "dry run: windows, who computes what, work, bytes, memory, predicted speed-up");
   CLI::App* bench_net = app.add_subcommand(
@@ -122,6 +134,8 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
       ->group("Batch")
       ->type_name("DIR");
   sweep->add_option("file", made.path, "axes and base, .toml")->type_name("FILE");
+  add_job_options(*scale, typed);
+  add_scale_options(*scale, made.scale);
   add_job_options(*plan, typed);
   plan->add_option("--ranks", made.ranks, "ranks to plan for (default: those of this run)")
       ->group("Machine")
@@ -202,6 +216,7 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
   }
   if (made.repeated) check_recorded_model(*made.repeated, made.job, problems);
   if (made.command == "batch" || made.command == "sweep") check_folder_arguments(made, problems);
+  if (made.command == "scale") check_scale_folder(made, problems);
   return made;
 }
 

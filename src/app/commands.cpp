@@ -20,6 +20,7 @@
 #include "compare_command.h"
 #include "from_record.h"
 #include "inspect.h"
+#include "scale_command.h"
 #include "sweep_command.h"
 
 namespace weft {
@@ -67,6 +68,10 @@ int run_command(const Arguments& arguments, const Problems& found, const Session
     watch_for_stops(arguments.job);
     return sweep_command(arguments, found, session);
   }
+  if (arguments.command == "scale") {
+    watch_for_stops(arguments.job);
+    return scale_command(arguments, found, session);
+  }
   const bool plan = arguments.command == "plan";
   const int ranks = plan && arguments.ranks > 0 ? arguments.ranks : comm.size();
   const PreparedJob prepared =
@@ -106,6 +111,8 @@ int look_command(const Arguments& arguments, const Problems& found) {
     if (arguments.command == "compare") return compare_command(arguments.compare);
     if (!arguments.batch.status.empty()) {
       print_batch_status(arguments.batch.status);
+    } else if (arguments.command == "scale") {
+      fit_known_records(arguments);
     } else {
       std::fputs(inspect(arguments.path).c_str(), stdout);
     }
@@ -132,7 +139,7 @@ int run_program(int argc, char** argv) {
     return 0;
   }
   if (arguments.command == "inspect" || arguments.command == "compare" ||
-      !arguments.batch.status.empty()) {
+      !arguments.batch.status.empty() || !arguments.scale.from.empty()) {
     return look_command(arguments, problems);
   }
 

@@ -38,6 +38,9 @@ PreparedJob prepare_job(const Job& job, const Problems& found, const Communicato
 /// Throws the union of all ranks' problems on every rank. Collective.
 void throw_if_any_rank_has_problems(const Communicator& comm, const Problems& mine);
 
+/// Throws the union of all ranks' problems on every rank, when there are any. Collective.
+void throw_if_any_rank_has_problems(const Communicator& comm, const Problems& mine);
+
 class Engine;
 
 /// How a job ended that did not fail.
@@ -49,8 +52,10 @@ enum class JobEnd : std::uint8_t { done, stopped };
 JobEnd render_job(const Job& job, const PreparedJob& prepared, Engine& engine,
                   const Session& session);
 
-/// Threads for this rank: the processors it may use, shared with the ranks of its host that may use
-/// the same ones; at least 1. Collective.
+/// The processors that this rank may use, those that other ranks of its host may use too shared
+/// with them: less than 1 where there are more ranks than processors. Collective.
+double processors_for_rank(const Communicator& comm, const Session& session);
+/// Threads for this rank: the whole ones of these, at least 1. Collective.
 int threads_for_rank(const Communicator& comm, const Session& session);
 
 }  // namespace weft
