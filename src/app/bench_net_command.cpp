@@ -8,7 +8,6 @@
 #include <fmt/chrono.h>
 #include <fmt/ranges.h>
 
-#include "weft/comm/heartbeat.h"
 #include "weft/device/device_api.h"
 #include "weft/device/device_link.h"
 #include "weft/io/atomic_file.h"
@@ -167,7 +166,6 @@ int bench_net_command(const Arguments& arguments, const Problems& found, const S
     if (first) print(plan_of(report, a.output));
     return 0;
   }
-  const Heartbeat heartbeat(world, session);
   Fabric fabric(world, report.device);
   bool exchanges = false;
   if (first) print(latency_head());

@@ -85,8 +85,8 @@ int run_command(const Arguments& arguments, const Problems& found, const Session
     return 0;
   }
   if (arguments.repeated && comm.rank() == 0) {
-    for (const std::string& change : changes_since(
-             *arguments.repeated, prepared, machine_of(arguments.job, session.local_size()))) {
+    for (const std::string& change :
+         changes_since(*arguments.repeated, prepared, prepared.machine)) {
       log_warn("not as in {}: {}; the clip may differ", arguments.repeated->path.string(), change);
     }
   }
@@ -94,8 +94,7 @@ int run_command(const Arguments& arguments, const Problems& found, const Session
   check_checkpoint(arguments.job, prepared, comm);
   watch_for_stops(arguments.job);
   try {
-    Engine engine(comm, session, machine_of(arguments.job, session.local_size()),
-                  arguments.job.threads, Keep::one);
+    Engine engine(comm, session, prepared.machine, arguments.job.threads, Keep::one);
     return render_job(arguments.job, prepared, engine, session) == JobEnd::stopped
                ? stopped_exit_code
                : 0;

@@ -186,7 +186,7 @@ void BatchWorker::prepare(Current& current) {
     share_network(current.job, group_, known_, current.prepared);
     make_plan(group_.size(), session_.local_size(), current.prepared, problems);
     if (problems.empty()) {
-      check_memory(current.job, current.prepared, group_.rank(), free_memory_, problems);
+      check_memory(current.prepared, group_.rank(), free_memory_, problems);
     }
     throw_if_any_rank_has_problems(group_, problems);
   } catch (const InputError& e) {  // the same on every rank
@@ -196,8 +196,8 @@ void BatchWorker::prepare(Current& current) {
 
 void BatchWorker::ready_engine(Current& current) {
   const Job& job = current.job;
-  const Machine machine = machine_of(job, session_.local_size());
   const PreparedJob& p = current.prepared;
+  const Machine& machine = p.machine;
   const PlanFigures figures = plan_figures(p.plan, p.clip, p.model, machine);
   current.after_denoise =
       figures.flops_denoise > 0 ? figures.flops_decode / figures.flops_denoise : 0;
