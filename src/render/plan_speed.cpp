@@ -139,6 +139,8 @@ std::string speed_text(const Machine& machine) {
              cpu ? "assumed: a core of a server" : h200);
   out += row("waiting", fmt::format("{:.3g} % longer compute on several ranks", s.waiting * 100),
              cpu ? "assumed" : "assumed: two H200s (bench/README.md)");
+  out += row("ring", fmt::format("{:.3g} % longer attention in a ring", s.ring * 100),
+             cpu ? "assumed" : "assumed: two H200s (bench/README.md)");
   out += row("overlap", fmt::format("{:.3g} % of an exchange hidden", s.overlapped * 100),
              cpu ? "assumed" : "assumed: two H200s (bench/README.md)");
   out += fmt::format(

@@ -174,7 +174,7 @@ void write_network_file(const fs::path& path, const NetworkReport& report) {
         {"ring",
          "bytes: to the next rank of a circle; algorithm_bandwidth = bus_bandwidth = bytes / "
          "time"},
-        {"latency", "half the time of a round trip"},
+        {"latencies", "half the time of a round trip"},
         {"fits",
          "time = latency + bytes_sent / bandwidth by least squares of relative residuals; error: "
          "their root mean square"}}},
