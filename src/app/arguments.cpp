@@ -93,6 +93,9 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
       "plan", "dry run: windows, who computes what, work, bytes, memory, predicted speed-up");
   CLI::App* inspect =
       app.add_subcommand("inspect", "print what a model folder or run record holds");
+  CLI::App* report = app.add_subcommand(
+      "report", "a page of run records: speed-up, stages, timelines, memory, frames");
+  add_report_options(*report, made.report);
   add_job_options(*render, typed);
   for (CLI::App* many : {batch, sweep}) {
     add_job_options(*many, typed);
@@ -108,7 +111,7 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
       ->group("Machine")
       ->type_name("INT");
   inspect->add_option("path", made.path, "model folder or run record (.h5)")->type_name("PATH");
-  for (CLI::App* command : {render, batch, sweep, plan, inspect}) {
+  for (CLI::App* command : {render, batch, sweep, plan, inspect, report}) {
     command->allow_extras();
     command->add_flag("--verbose", made.verbose, "log details")->group("Machine");
     command->add_flag("--quiet", made.quiet, "log only warnings and errors")->group("Machine");
@@ -132,7 +135,7 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
       made.help = app.help();
     } else {
       const std::string near =
-          nearest_name(rest.front(), {"render", "batch", "sweep", "plan", "inspect"});
+          nearest_name(rest.front(), {"render", "batch", "sweep", "plan", "inspect", "report"});
       problems.add("{}: unknown command{}", rest.front(),
                    near.empty() ? "; see weft --help" : fmt::format("; did you mean {}?", near));
     }
@@ -144,6 +147,10 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
   add_unknown(command, problems);
   if (made.command == "inspect") {
     if (made.path.empty()) problems.add("inspect: name a model folder or a run record");
+    return made;
+  }
+  if (made.command == "report") {
+    check_report_arguments(made.report, problems);
     return made;
   }
   if (made.command == "plan" && command.count("--ranks") > 0 &&

@@ -8,14 +8,16 @@
 #include "weft/run/job.h"
 
 #include "batch_arguments.h"
+#include "report_arguments.h"
 
 namespace weft {
 
 struct Arguments {
-  std::string command;         // "render", "batch", "sweep", "plan", "inspect"
+  std::string command;         // "render", "batch", "sweep", "plan", "inspect", "report"
   std::string help;            // to print instead of doing anything, when not empty
   Job job;                     // render, plan; defaults of batch and sweep
   BatchArguments batch;        // batch, sweep
+  ReportArguments report;      // report
   int ranks = 0;               // plan: ranks to plan for; 0: those of this run
   std::filesystem::path path;  // inspect; the list of batch, the file of sweep
   bool verbose = false;        // log debug lines

@@ -17,6 +17,7 @@
 #include "arguments.h"
 #include "batch_command.h"
 #include "inspect.h"
+#include "report_command.h"
 #include "sweep_command.h"
 
 namespace weft {
@@ -90,6 +91,10 @@ int run_command(const Arguments& arguments, const Problems& found, const Session
 /// Commands that one process does without the others.
 int look_command(const Arguments& arguments, const Problems& found) {
   try {
+    if (arguments.command == "report") {
+      report_command(arguments.report, found);
+      return 0;
+    }
     found.throw_if_any();
     if (!arguments.batch.status.empty()) {
       print_batch_status(arguments.batch.status);
@@ -100,6 +105,9 @@ int look_command(const Arguments& arguments, const Problems& found) {
   } catch (const InputError& e) {
     print_problems(e.problems());
     return bad_input;
+  } catch (const std::exception& e) {
+    std::fputs(fmt::format("weft: {}\n", e.what()).c_str(), stderr);
+    return failed;
   }
 }
 
@@ -115,7 +123,8 @@ int run_program(int argc, char** argv) {
     std::fputs(arguments.help.c_str(), stdout);
     return 0;
   }
-  if (arguments.command == "inspect" || !arguments.batch.status.empty()) {
+  if (arguments.command == "inspect" || arguments.command == "report" ||
+      !arguments.batch.status.empty()) {
     return look_command(arguments, problems);
   }
 
