@@ -23,7 +23,7 @@ build_packages=(
   libgtest-dev libbenchmark-dev
 )
 test_packages=(
-  ffmpeg hdf5-tools                     # read back what weft writes
+  ffmpeg hdf5-tools python3-h5py        # read back what weft writes
   clang-format-14                       # the version the sources are formatted with
   clang-tidy-16                         # 14 and 15 lack std::source_location
   clang-16 libfuzzer-16-dev             # fuzzing

@@ -12,6 +12,8 @@ std::string cuda_absent_reason() {
 }
 int cuda_device_count() { return 0; }
 std::string cuda_device_bus_id() { fail("{}", cuda_absent_reason()); }
+std::string cuda_device_name() { fail("{}", cuda_absent_reason()); }
+std::vector<std::string> cuda_versions() { return {}; }
 void use_cuda_device(int /*index*/) { fail("{}", cuda_absent_reason()); }
 std::unique_ptr<Ops> make_cuda_ops(int /*device_index*/, Precision /*precision*/) {
   return nullptr;

@@ -299,6 +299,12 @@ int cuda_device_count() {
   return device_problem().empty() && cudaGetDeviceCount(&devices) == cudaSuccess ? devices : 0;
 }
 
+std::string cuda_device_name() {
+  cudaDeviceProp properties{};
+  check(cudaGetDeviceProperties(&properties, device().index), "cudaGetDeviceProperties");
+  return properties.name;
+}
+
 std::string cuda_device_bus_id() {
   std::array<char, 32> id{};
   check(cudaDeviceGetPCIBusId(id.data(), static_cast<int>(id.size()), device().index),

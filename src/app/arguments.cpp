@@ -4,6 +4,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "from_record.h"
+
 namespace weft {
 namespace {
 
@@ -97,6 +99,12 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
       "report", "a page of run records: speed-up, stages, timelines, memory, frames");
   add_report_options(*report, made.report);
   add_job_options(*render, typed);
+  std::filesystem::path from_record;
+  render
+      ->add_option("--from-record", from_record,
+                   "run record (.h5) whose job to repeat; job file and flags override it")
+      ->group("What")
+      ->type_name("FILE");
   for (CLI::App* many : {batch, sweep}) {
     add_job_options(*many, typed);
     add_batch_options(*many, made.batch);
@@ -161,11 +169,18 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
     check_batch_arguments(made.batch, problems);
     if (!made.batch.status.empty()) return made;
   }
+  if (!from_record.empty()) {
+    problems.collect([&] {
+      made.repeated = read_run_record(from_record);
+      take_from_record(*made.repeated, made.job, problems);
+    });
+  }
   if (!typed.job_file.empty()) read_job_file(typed.job_file, made.job, problems);
   for (const JobKey& key : job_keys()) {
     if (command.count("--" + std::string(key.name)) == 0) continue;
     problems.collect([&] { key.set(made.job, typed.values[key.name]); });
   }
+  if (made.repeated) check_recorded_model(*made.repeated, made.job, problems);
   if (made.command == "batch" || made.command == "sweep") check_folder_arguments(made, problems);
   return made;
 }

@@ -16,6 +16,7 @@
 
 #include "arguments.h"
 #include "batch_command.h"
+#include "from_record.h"
 #include "inspect.h"
 #include "report_command.h"
 #include "sweep_command.h"
@@ -71,6 +72,12 @@ int run_command(const Arguments& arguments, const Problems& found, const Session
                  stdout);
     }
     return 0;
+  }
+  if (arguments.repeated && comm.rank() == 0) {
+    for (const std::string& change : changes_since(
+             *arguments.repeated, prepared, machine_of(arguments.job, session.local_size()))) {
+      log_warn("not as in {}: {}; the clip may differ", arguments.repeated->path.string(), change);
+    }
   }
   const OutputClaim claim(arguments.job, comm);
   check_checkpoint(arguments.job, prepared, comm);

@@ -1,8 +1,9 @@
 #include "inspect.h"
 
 #include "weft/grid/cost.h"
-#include "weft/io/hdf5_file.h"
 #include "weft/model/model_folder.h"
+
+#include "inspect_record.h"
 
 namespace weft {
 namespace fs = std::filesystem;
@@ -49,50 +50,12 @@ std::string inspect_model(const fs::path& path) {
   return out;
 }
 
-void print_group(const Hdf5Reader& file, const std::string& group, std::string& out) {
-  for (const std::string& name : file.attributes(group)) {
-    const std::string where = group == "/" ? "/" + name : group + "/" + name;
-    out += fmt::format("{:<32} {}\n", where, file.attribute_text(group, name));
-  }
-}
-
-std::string inspect_record(const fs::path& path) {
-  const Hdf5Reader file(path);
-  if (!file.has("/stages/seconds") || !file.has("/ranks/host")) {
-    fail_input("{}: an HDF5 file, but not a run record of weft (no /stages, no /ranks)",
-               path.string());
-  }
-  std::string out;
-  for (const char* group : {"/", "/config", "/config/resolved", "/model", "/result"}) {
-    if (file.has(group)) print_group(file, group, out);
-  }
-  const auto names = file.strings("/stages/names");
-  const auto seconds = file.numbers("/stages/seconds");  // [ranks, stages]
-  const auto hosts = file.strings("/ranks/host");
-  const auto wall = file.numbers("/ranks/wall_seconds");
-  if (wall.size() != hosts.size() || seconds.size() != hosts.size() * names.size()) {
-    fail_input("{}: {} hosts, {} stages, but {} stage times and {} wall times; it is damaged",
-               path.string(), hosts.size(), names.size(), seconds.size(), wall.size());
-  }
-  out += fmt::format("\n{:>5} {:<16}", "rank", "host");
-  for (const std::string& name : names) out += fmt::format(" {:>12}", name);
-  out += fmt::format(" {:>10}\n", "wall s");
-  for (std::size_t r = 0; r < hosts.size(); ++r) {
-    out += fmt::format("{:>5} {:<16}", r, hosts[r]);
-    for (std::size_t s = 0; s < names.size(); ++s) {
-      out += fmt::format(" {:>12.3f}", seconds[r * names.size() + s]);
-    }
-    out += fmt::format(" {:>10.3f}\n", wall[r]);
-  }
-  return out;
-}
-
 }  // namespace
 
 std::string inspect(const fs::path& path) {
   if (fs::is_directory(path)) return inspect_model(path);
   if (!fs::exists(path)) fail_input("{}: no such file or folder", path.string());
-  return inspect_record(path);
+  return describe_record(read_run_record(path));
 }
 
 }  // namespace weft

@@ -16,11 +16,10 @@ double now_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-std::array<double, stage_count> Profile::seconds() const {
+std::array<double, stage_count> exclusive_seconds(const std::vector<Span>& spans) {
   std::array<double, stage_count> total{};
-  // Spans of one rank are properly nested: walk them by begin time with a stack of open ones and
-  // give each interval to the innermost.
-  std::vector<Span> order = spans_;
+  // Walk them by begin time with a stack of open ones and give each interval to the innermost.
+  std::vector<Span> order = spans;
   std::ranges::sort(order, [](const Span& a, const Span& b) {
     return a.begin != b.begin ? a.begin < b.begin : a.end > b.end;
   });

@@ -1,6 +1,7 @@
 #include "hdf5_handle.h"
 
 #include "weft/base/error.h"
+#include "weft/io/hdf5_file.h"
 
 namespace weft {
 namespace {
@@ -15,6 +16,12 @@ herr_t append_message(unsigned depth, const H5E_error2_t* error, void* out) {
 }
 
 }  // namespace
+
+std::string hdf5_version() {
+  unsigned major = 0, minor = 0, release = 0;
+  H5get_libversion(&major, &minor, &release);
+  return fmt::format("HDF5 {}.{}.{}", major, minor, release);
+}
 
 void hdf5_start() {
   if (H5open() < 0) fail("the HDF5 library cannot start");

@@ -172,6 +172,13 @@ struct Hdf5Reader::Impl {
     return read<double>(from, H5T_NATIVE_DOUBLE);
   }
 
+  [[nodiscard]] std::vector<std::int64_t> read_integers(const StoredValues& from) const {
+    if (H5Tget_class(from.type.get()) != H5T_INTEGER) {
+      fail_input("{}: {} does not hold whole numbers", path.string(), from.name);
+    }
+    return read<std::int64_t>(from, H5T_NATIVE_INT64);
+  }
+
   [[nodiscard]] std::vector<std::string> read_strings(const StoredValues& from) const {
     if (H5Tget_class(from.type.get()) != H5T_STRING) {
       fail_input("{}: {} does not hold text", path.string(), from.name);
@@ -193,6 +200,12 @@ struct Hdf5Reader::Impl {
       texts.emplace_back(&cells[i * bytes], ::strnlen(&cells[i * bytes], bytes));
     }
     return texts;
+  }
+
+  template <class T>
+  [[nodiscard]] T only(const std::vector<T>& numbers, const StoredValues& from) const {
+    if (numbers.size() == 1) return numbers[0];
+    fail_input("{}: {} holds {} numbers, not one", path.string(), from.name, numbers.size());
   }
 
   [[nodiscard]] Shape shape_of(const StoredValues& values) const {
@@ -270,12 +283,13 @@ std::string Hdf5Reader::attribute_text(const std::string& group, const std::stri
 
 double Hdf5Reader::attribute_number(const std::string& group, const std::string& name) const {
   const StoredValues values = impl_->attribute(group, name);
-  const std::vector<double> numbers = impl_->read_numbers(values);
-  if (numbers.size() != 1) {
-    fail_input("{}: {} holds {} numbers, not one", impl_->path.string(), values.name,
-               numbers.size());
-  }
-  return numbers[0];
+  return impl_->only(impl_->read_numbers(values), values);
+}
+
+std::int64_t Hdf5Reader::attribute_integer(const std::string& group,
+                                           const std::string& name) const {
+  const StoredValues values = impl_->attribute(group, name);
+  return impl_->only(impl_->read_integers(values), values);
 }
 
 Tensor Hdf5Reader::tensor(const std::string& where) const {
@@ -306,6 +320,10 @@ Tensor Hdf5Reader::tensor(const std::string& where) const {
 
 std::vector<double> Hdf5Reader::numbers(const std::string& where) const {
   return impl_->read_numbers(impl_->dataset(where));
+}
+
+std::vector<std::int64_t> Hdf5Reader::integers(const std::string& where) const {
+  return impl_->read_integers(impl_->dataset(where));
 }
 
 Shape Hdf5Reader::shape(const std::string& where) const {

@@ -1,5 +1,8 @@
 #include "weft/io/video_encoder.h"
 
+#include <fmt/format.h>
+
+#include "ffmpeg_handles.h"
 #include "muxed_video.h"
 #include "png_sequence.h"
 #include "video_target.h"
@@ -14,6 +17,15 @@ std::unique_ptr<VideoEncoder> open_video(const std::filesystem::path& path,
   const Container container = container_of(path).value();
   if (container == Container::png_sequence) return std::make_unique<PngSequence>(path, options);
   return std::make_unique<MuxedVideo>(path, container, options);
+}
+
+std::vector<std::string> video_library_versions() {
+  const auto text = [](const char* name, unsigned version) {
+    return fmt::format("{} {}.{}.{}", name, AV_VERSION_MAJOR(version), AV_VERSION_MINOR(version),
+                       AV_VERSION_MICRO(version));
+  };
+  return {text("libavcodec", avcodec_version()), text("libavformat", avformat_version()),
+          text("libswscale", swscale_version())};
 }
 
 }  // namespace weft

@@ -88,12 +88,16 @@ void decode_exact(RenderContext& context, const ModelFolder& model, const Clip& 
     set_activity(Stage::decode, p);
     Tensor frames;
     {
-      const ScopedStage stage(context.profile, Stage::decode);
+      ScopedStage stage(context.profile, Stage::decode, p);
+      const Box& piece = plan.pieces[static_cast<std::size_t>(p)];
+      stage.add_flops(chunk_flops(model, piece, piece.frames()));
+      const std::int64_t sent_before = context.fabric.bytes_sent();
       history.begin_chunk(p);
       const auto position = p == 0 ? ChunkPosition::first : ChunkPosition::later;
       frames = to_pixels(context.ops, decoder.decode(context.ops, latents.to(context.ops.device()),
                                                      position, history));
       latents = {};
+      stage.add_bytes(context.fabric.bytes_sent() - sent_before);  // histories
     }
     if (rank == 0) {
       receive_until(p);
@@ -120,10 +124,11 @@ void decode_tiles(RenderContext& context, const ModelFolder& model, const Clip& 
     const std::int64_t frames = chunk.begin == 0 ? 1 : chunk.size() * model.time_factor();
     std::map<int, Tensor> mine;  // [frames, tile rows, tile cols, 3]
     for (const auto& [p, latents] : pieces) {
-      const ScopedStage stage(context.profile, Stage::decode);
+      ScopedStage stage(context.profile, Stage::decode, p);
       Box box = plan.pieces[static_cast<std::size_t>(p)];
       const BoxTensor whole_tile{box, latents};
       box.axis[0] = chunk;
+      stage.add_flops(chunk_flops(model, box, chunk));
       const Tensor z = pack_box(whole_tile, box).to(context.ops.device());
       mine[p] = decoder.decode(context.ops, z, position, histories[p]).to(DeviceKind::cpu);
     }

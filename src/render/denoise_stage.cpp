@@ -155,10 +155,12 @@ class Denoising {
 
   void begin(Windows& windows) {
     if (!team_.place) return;
-    const ScopedStage stage(context_.profile, Stage::exchange);
+    ScopedStage stage(context_.profile, Stage::exchange);
+    const std::int64_t before = team_.lane->bytes_sent();
     // The first group's ranks draw the noise, each for its lane.
     windows.latents =
         windows.exchange->scatter(team_.place->group == 0 ? draw_noise(clip_) : Tensor());
+    stage.add_bytes(team_.lane->bytes_sent() - before);
   }
 
   [[nodiscard]] bool has_given_frame(const Box& window) const {
@@ -170,9 +172,12 @@ class Denoising {
     Denoiser& denoiser = expert_.at(timestep);  // also without a place: all ranks read the weights
     if (!team_.place) return;
     const std::vector<int>& mine = windows.exchange->mine();
+    ScopedStage whole(context_.profile, Stage::denoise, step);
+    whole.add_flops(step_flops(windows.step.windows, mine, plan_, clip_, model_));
+    const std::int64_t sent_before = context_.fabric.bytes_sent();
+    std::int64_t exchanged = 0;
     std::vector<Tensor> velocities;
     for (std::size_t i = 0; i < mine.size(); ++i) {
-      const ScopedStage stage(context_.profile, Stage::denoise);
       const ScopedContext doing(fmt::format("window {}, step {}", mine[i], step + 1));
       set_activity(Stage::denoise, step + 1, mine[i]);
       Tensor input = windows.latents[i];
@@ -187,12 +192,14 @@ class Denoising {
           *team_.branches));
     }
     {
-      ScopedStage stage(context_.profile, Stage::exchange);
+      ScopedStage stage(context_.profile, Stage::exchange, step);
       const std::int64_t before = team_.lane->bytes_sent();
       velocities = windows.exchange->start(std::move(velocities)).finish(context_.ops);
-      stage.add_bytes(team_.lane->bytes_sent() - before);
+      exchanged = team_.lane->bytes_sent() - before;
+      stage.add_bytes(exchanged);
     }
-    const ScopedStage stage(context_.profile, Stage::denoise);
+    // What remains went between the ranks that share a forward.
+    whole.add_bytes(context_.fabric.bytes_sent() - sent_before - exchanged);
     for (std::size_t i = 0; i < mine.size(); ++i) {
       windows.solvers[i]->step(context_.ops, step, velocities[i], windows.latents[i]);
       check_finite(context_.ops, windows.latents[i], mine[i], step);
@@ -204,9 +211,11 @@ class Denoising {
   void move_windows(Windows& windows, int step) {
     Windows next = make_windows(step);
     if (team_.place) {
-      const ScopedStage stage(context_.profile, Stage::exchange);
+      ScopedStage stage(context_.profile, Stage::exchange, step);
+      const std::int64_t before = team_.lane->bytes_sent();
       next.latents = rewindow(*windows.exchange, *next.exchange, windows.latents);
       carry_solvers(*windows.exchange, windows.solvers, *next.exchange, next.solvers);
+      stage.add_bytes(team_.lane->bytes_sent() - before);
     }
     windows = std::move(next);
   }
@@ -214,7 +223,10 @@ class Denoising {
   /// Saves after `done` steps when it is time, and stops when that is asked for.
   void keep(const Windows& windows, int done) {
     if (context_.checkpoints == nullptr) return;
-    const auto then = context_.checkpoints->after_step(done, clip_.steps);
+    const auto then = [&] {  // the ranks agree: those that are done early wait here
+      const ScopedStage stage(context_.profile, Stage::wait, done - 1);
+      return context_.checkpoints->after_step(done, clip_.steps);
+    }();
     if (then == Checkpoints::Then::go_on) return;
     DenoiseState mine{.steps_done = done, .windows = {}};
     for (std::size_t i = 0; team_.leads() && i < windows.latents.size(); ++i) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "weft/base/activity.h"
+#include "weft/model/cost_size.h"
 
 #include "stages.h"
 
@@ -19,7 +20,7 @@ void encode_unknown(RenderContext& context, const ModelFolder& model, const Clip
   const auto missing = [&](const std::string& text) { return !known.contains(text); };
   if (std::ranges::none_of(texts, missing)) return;
   const TextEncoder& encoder = context.models.text_encoder();
-  const ScopedStage stage(context.profile, Stage::encode_text);
+  ScopedStage stage(context.profile, Stage::encode_text);
   const Tokenizer tokenizer(model.path / "tokenizer");
   std::vector<std::string> wanted = texts;
   wanted.insert(wanted.end(), context.prompts.upcoming.begin(), context.prompts.upcoming.end());
@@ -27,6 +28,7 @@ void encode_unknown(RenderContext& context, const ModelFolder& model, const Clip
     if (!missing(text)) continue;
     set_activity(Stage::encode_text, static_cast<std::int64_t>(known.size()));
     const auto ids = tokenizer.encode(text, static_cast<int>(clip.text_length));
+    stage.add_flops(text_encoder_flops(cost_size(model.text), std::ssize(ids)));
     known[text] = encoder.encode(context.ops, ids).to(DeviceKind::cpu);
   }
 }
@@ -82,7 +84,8 @@ Tensor encode_first_frame(RenderContext& context, const ModelFolder& model, cons
     const ScopedContext doing("encoding the image");
     WEFT_ASSERT(image != nullptr, "the clip has an image, rank 0 does not");
     const VaeEncoder& encoder = context.models.encoder();
-    const ScopedStage stage(context.profile, Stage::encode_image);
+    ScopedStage stage(context.profile, Stage::encode_image);
+    stage.add_flops(vae_encode_cost(cost_size(model.vae), whole(1, rows, cols)).flops);
     // As the pipeline does: resized straight to the clip's size, no crop; 8 bits to [-1, 1].
     const Image fitted = resize_lanczos(*image, clip.width, clip.height);
     Tensor frame = Tensor::empty({1, clip.height, clip.width, 3});

@@ -141,7 +141,9 @@ void BatchWorker::render(Turn turn, const std::string& job_text) {
     const RenderHooks hooks{
         .progress = told ? static_cast<Progress*>(&*told) : shown.get(),
         .after_step = [&](int done, int total) { after_step(current, done == total); },
-        .stop_in_decode = group_.size() == 1 ? StopInDecode::end_job : StopInDecode::go_on};
+        .stop_in_decode = group_.size() == 1 ? StopInDecode::end_job : StopInDecode::go_on,
+        .command = "batch",
+        .retries = leads() ? folder_->attempts_at(turn.id) : 0};
     clip = render_frames(current.job, current.prepared, *engine_, session_, hooks);
   } catch (const LostLease& e) {
     if (leads()) {

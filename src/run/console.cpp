@@ -95,14 +95,11 @@ std::string stage_table(const std::vector<RankReport>& ranks, double encoder_sec
   std::array<double, stage_count> mean{}, most{};
   std::array<std::int64_t, stage_count> bytes{}, peak{};
   for (const RankReport& r : ranks) {
-    Profile profile;
-    for (const Span& span : r.spans) profile.add(span);
-    const auto seconds = profile.seconds();
-    const auto moved = profile.bytes();
+    const auto seconds = exclusive_seconds(r.spans);
+    for (const Span& span : r.spans) bytes[static_cast<std::size_t>(span.stage)] += span.bytes;
     for (std::size_t s = 0; s < stage_count; ++s) {
       mean[s] += seconds[s] / count;
       most[s] = std::max(most[s], seconds[s]);
-      bytes[s] += moved[s];
       peak[s] = std::max(peak[s], r.device_peaks[s]);
     }
   }

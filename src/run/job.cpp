@@ -206,6 +206,9 @@ std::vector<JobKey> make_keys() {
       toggle_key("oversubscribe", &Job::oversubscribe, machine,
                  "several ranks may share a GPU (default false)"),
 
+      number_key("price-per-gpu-hour", &Job::price_per_gpu_hour, not_negative_rule, machine,
+                 "of a GPU, on CPUs of a rank: the cost of the clip is told (default: none)"),
+
       text_key("checkpoint-every", &Job::checkpoint_every, checkpoint_rule, "TIME|off", stopping,
                "keep the state of denoising so often, beside the clip (default 30s)"),
       text_key(

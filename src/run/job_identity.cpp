@@ -6,17 +6,18 @@
 
 #include "weft/base/hash.h"
 #include "weft/run/checkpoint.h"
+#include "weft/run/describe_run.h"
 
 namespace weft {
 namespace fs = std::filesystem;
 namespace {
 
 // Where files go, who computes and when to stop do not change a pixel of the latents.
-constexpr std::array<std::string_view, 19> without_effect{
+constexpr std::array<std::string_view, 20> without_effect{
     "model",      "output",        "codec",         "crf",           "preset",
     "pix-fmt",    "metadata",      "contact-sheet", "record",        "threads",
     "parallel",   "shard-weights", "device",        "oversubscribe", "checkpoint-every",
-    "time-limit", "resume",        "fps",           "decode"};
+    "time-limit", "resume",        "fps",           "decode",        "price-per-gpu-hour"};
 
 void add_ends(Fnv& hash, const fs::path& file) {
   constexpr std::uint64_t piece = 64 << 10;
@@ -32,16 +33,40 @@ void add_ends(Fnv& hash, const fs::path& file) {
   }
 }
 
+std::string hex(const Fnv& hash) { return fmt::format("{:016x}", hash.value()); }
+
+struct WeightFile {
+  std::string component;
+  fs::path path;
+};
+
+std::vector<WeightFile> weight_files(const ModelFolder& model) {
+  std::vector<WeightFile> made;
+  for (const char* component : {"text_encoder", "transformer", "transformer_2", "vae"}) {
+    if (!model.two_experts && std::string_view(component) == "transformer_2") continue;
+    const auto files = model.files(component);
+    for (const auto& part : files->files()) made.push_back({component, part->path()});
+  }
+  return made;
+}
+
 }  // namespace
 
 std::string model_fingerprint(const ModelFolder& model) {
   Fnv hash;
-  for (const char* component : {"text_encoder", "transformer", "transformer_2", "vae"}) {
-    if (!model.two_experts && std::string_view(component) == "transformer_2") continue;
-    const auto files = model.files(component);
-    for (const auto& part : files->files()) add_ends(hash, part->path());
+  for (const WeightFile& file : weight_files(model)) add_ends(hash, file.path);
+  return hex(hash);
+}
+
+std::vector<ModelFile> model_files(const ModelFolder& model) {
+  std::vector<ModelFile> made;
+  for (const WeightFile& file : weight_files(model)) {
+    Fnv hash;
+    add_ends(hash, file.path);
+    made.push_back({file.component + "/" + file.path.filename().string(),
+                    static_cast<std::int64_t>(fs::file_size(file.path)), hex(hash)});
   }
-  return fmt::format("{:016x}", hash.value());
+  return made;
 }
 
 JobIdentity job_identity(const Job& job, const PreparedJob& prepared) {

@@ -107,6 +107,11 @@ std::vector<JobView> QueueFolder::list() {
 // ---- taking
 // --------------------------------------------------------------------------------------
 
+int QueueFolder::attempts_at(const std::string& id) const {
+  const AttemptCount count = count_attempts(job_folder(id));
+  return count.failed + count.lost;
+}
+
 bool QueueFolder::park_when_used_up(const std::string& id) const {
   const fs::path folder = job_folder(id);
   const AttemptCount count = count_attempts(folder);

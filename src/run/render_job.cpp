@@ -14,7 +14,9 @@ JobEnd render_job(const Job& job, const PreparedJob& prepared, Engine& engine,
   const RenderHooks hooks{
       .progress = nullptr,
       .after_step = {},
-      .stop_in_decode = has_all_ranks ? StopInDecode::end_all : StopInDecode::go_on};
+      .stop_in_decode = has_all_ranks ? StopInDecode::end_all : StopInDecode::go_on,
+      .command = "render",
+      .retries = 0};
   auto clip = render_frames(job, prepared, engine, session, hooks);
   if (!clip) return JobEnd::stopped;
   const ClipReport report = clip->finish();

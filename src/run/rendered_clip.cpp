@@ -5,9 +5,9 @@
 #include "weft/io/contact_sheet.h"
 #include "weft/run/checkpoint.h"
 #include "weft/run/console.h"
+#include "weft/run/describe_run.h"
 #include "weft/run/engine.h"
 #include "weft/run/frame_stream.h"
-#include "weft/run/run_record.h"
 #include "weft/run/stop_request.h"
 
 #include "output_paths.h"
@@ -73,7 +73,7 @@ class HookedCheckpoints final : public Checkpoints {
   HookedCheckpoints(Checkpoints* inner, const RenderHooks& hooks) : inner_(inner), hooks_(hooks) {}
   std::optional<DenoiseState> load() override {
     auto state = inner_ != nullptr ? inner_->load() : std::nullopt;
-    resumed_ = state.has_value();
+    if (state) resumed_steps_ = state->steps_done;
     return state;
   }
   Then after_step(int done, int total) override {
@@ -83,12 +83,13 @@ class HookedCheckpoints final : public Checkpoints {
   void save(DenoiseState mine) override {
     if (inner_ != nullptr) inner_->save(std::move(mine));
   }
-  [[nodiscard]] bool resumed() const { return resumed_; }
+  /// Steps that an earlier run had done.
+  [[nodiscard]] int resumed_steps() const { return resumed_steps_; }
 
  private:
   Checkpoints* inner_;
   const RenderHooks& hooks_;
-  bool resumed_ = false;
+  int resumed_steps_ = 0;
 };
 
 std::optional<CheckpointFiles> kept_files(const Job& job, const PreparedJob& prepared, bool first) {
@@ -107,6 +108,12 @@ std::unique_ptr<FrameStream> open_stream(const Job& job, const PreparedJob& prep
   return std::make_unique<FrameStream>(
       open_video(job.output, video_options(job, clip, prepared.model)), std::move(sheet),
       SeamMeter(seams_of(prepared.plan, prepared.model), clip.width, clip.height));
+}
+
+std::optional<double> joules_since(const std::optional<double>& before, const Engine& engine) {
+  const std::optional<double> now = engine.joules();
+  if (!before || !now) return std::nullopt;
+  return *now - *before;
 }
 
 void tell_job(const PreparedJob& prepared, Engine& engine) {
@@ -129,9 +136,7 @@ struct RenderedClip::State {
   Profile profile;
   std::unique_ptr<JobCheckpoints> checkpoints;
   std::unique_ptr<FrameStream> stream;
-  std::vector<RankReport> reports;
-  std::vector<std::string> versions;
-  bool resumed = false;
+  RunRecord record;
 };
 
 RenderedClip::RenderedClip(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -155,10 +160,14 @@ std::optional<RenderedClip> render_frames(const Job& job, const PreparedJob& pre
   HookedCheckpoints hooked(kept ? &checkpoints : nullptr, hooks);
   RenderContext context = engine.context(state->profile, progress, &hooked);
   const std::int64_t sent_before = engine.bytes_sent();
+  const std::optional<double> joules_before = engine.joules();
 
   std::optional<StoppableSink> sink;
   if (first) {
     tell_job(prepared, engine);
+    state->record = describe_run(job, prepared, session);
+    state->record.command = hooks.command;
+    state->record.retries = hooks.retries;
     state->stream = open_stream(job, prepared);
     sink.emplace(*state->stream, checkpoints, kept ? hooks.stop_in_decode : StopInDecode::go_on);
   }
@@ -175,19 +184,20 @@ std::optional<RenderedClip> render_frames(const Job& job, const PreparedJob& pre
   checkpoints.wait();  // the next job reads its own with the same library
   const RankReport mine{.rank = comm.rank(),
                         .host = session.host(),
+                        .device = device_name_of(engine.ops().device()),
                         .threads = engine.threads(),
                         .wall_seconds = now_seconds() - state->begin,
                         .peak_memory = peak_memory(),
                         .bytes_sent = engine.bytes_sent() - sent_before,
+                        .energy_joules = joules_since(joules_before, engine),
                         .spans = state->profile.spans(),
                         .device_peaks = state->profile.device_peaks()};
-  state->reports = gather_reports(comm, mine);
+  auto reports = gather_reports(comm, mine, state->begin);
   if (!first) return RenderedClip(nullptr);
+  state->record.ranks = std::move(reports);
+  state->record.resumed_steps = hooked.resumed_steps();
   state->job = job;
   state->prepared = prepared;
-  state->resumed = hooked.resumed();
-  state->versions = {std::string("weft ") + WEFT_VERSION, session.library_version(),
-                     engine.ops().describe()};
   return RenderedClip(std::move(state));
 }
 
@@ -195,12 +205,13 @@ ClipReport RenderedClip::finish(const std::function<void()>& before_naming) {
   if (!state_) return {};
   const std::unique_ptr<State> state = std::move(state_);
   State& s = *state;
-  RankReport& mine = s.reports.front();
+  RunRecord& record = s.record;
+  RankReport& mine = record.ranks.front();
   ClipReport report{.text = {},
                     .wall_seconds = 0,
                     .busy_seconds = mine.wall_seconds -
                                     s.profile.seconds()[static_cast<std::size_t>(Stage::load)],
-                    .resumed = s.resumed};
+                    .resumed = record.resumed_steps > 0};
   {
     const ScopedStage stage(s.profile, Stage::encode_video);  // what is left after decoding
     s.stream->drain();
@@ -210,27 +221,25 @@ ClipReport RenderedClip::finish(const std::function<void()>& before_naming) {
     s.checkpoints->remove();
   }
   mine.spans = s.profile.spans();
+  shift_spans(mine.spans, s.begin);
   mine.wall_seconds = now_seconds() - s.begin;
   report.wall_seconds = mine.wall_seconds;
-  const RunResult result{.frames = s.stream->frames(),
-                         .encoder_seconds = s.stream->busy_seconds(),
-                         .seams = s.stream->seam_figure(),
-                         .versions = s.versions};
-  const auto record = record_path(s.job);
-  if (!record.empty()) {
-    write_run_record(record, s.job, s.prepared.model, s.prepared.clip, s.prepared.plan, s.reports,
-                     result);
-  }
-  report.text = "\n" + stage_table(s.reports, result.encoder_seconds);
-  if (const std::string seams = seam_text(result.seams); !seams.empty()) {
+  record.frames_made = s.stream->frames();
+  record.encoder_seconds = s.stream->busy_seconds();
+  record.seams = s.stream->seam_figure();
+  const auto file = record_path(s.job);
+  if (!file.empty()) write_run_record(file, record);
+  report.text = "\n" + stage_table(record.ranks, record.encoder_seconds);
+  if (const std::string seams = seam_text(record.seams); !seams.empty()) {
     report.text +=
         fmt::format("seam figure   {} (1: window edges cannot be told from the rest)\n", seams);
   }
+  report.text += cost_text(record);
   report.text += fmt::format("clip          {}\n", s.job.output.string());
   if (s.job.contact_sheet) {
     report.text += fmt::format("contact sheet {}\n", sheet_path(s.job).string());
   }
-  if (!record.empty()) report.text += fmt::format("record        {}\n", record.string());
+  if (!file.empty()) report.text += fmt::format("record        {}\n", file.string());
   return report;
 }
 

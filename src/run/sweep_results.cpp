@@ -7,9 +7,9 @@
 #include <fstream>
 
 #include "weft/io/atomic_file.h"
-#include "weft/io/hdf5_file.h"
 #include "weft/io/image.h"
 #include "weft/run/batch.h"
+#include "weft/run/run_record.h"
 
 #include "job_values.h"
 #include "sweep_results_sheet.h"
@@ -36,25 +36,17 @@ Figures figures_of(const fs::path& record) {
   Figures f;
   f.seams.resize(3);
   if (!fs::exists(record)) return f;
-  const Hdf5Reader file(record);
-  f.frames = fmt::format("{:g}", file.attribute_number("/result", "frames"));
-  const auto wall = file.numbers("/ranks/wall_seconds");
-  if (!wall.empty()) f.wall = fmt::format("{:.3f}", *std::ranges::max_element(wall));
-  const auto names = file.strings("/stages/names");
-  const auto seconds = file.numbers("/stages/seconds");  // [ranks, stages]
-  const auto stage = static_cast<std::size_t>(std::ranges::find(names, "denoise") - names.begin());
-  if (stage < names.size() && seconds.size() == wall.size() * names.size()) {
-    double sum = 0;
-    for (std::size_t rank = 0; rank < wall.size(); ++rank) {
-      sum += seconds[rank * names.size() + stage];
-    }
-    f.denoise = fmt::format("{:.3f}", sum / static_cast<double>(wall.size()));
+  const RunRecord r = read_run_record(record);
+  f.frames = fmt::format("{}", r.frames_made);
+  f.wall = fmt::format("{:.3f}", r.wall_seconds());
+  double denoise = 0;
+  for (const RankReport& rank : r.ranks) {
+    denoise += exclusive_seconds(rank.spans)[static_cast<std::size_t>(Stage::denoise)];
   }
-  const auto present = file.attributes("/result");
-  const char* seams[] = {"seam_frames", "seam_rows", "seam_columns"};
+  f.denoise = fmt::format("{:.3f}", denoise / static_cast<double>(r.ranks.size()));
+  const std::optional<double> seams[] = {r.seams.frames, r.seams.rows, r.seams.cols};
   for (std::size_t i = 0; i < f.seams.size(); ++i) {
-    if (std::ranges::find(present, seams[i]) == present.end()) continue;
-    f.seams[i] = fmt::format("{:.4f}", file.attribute_number("/result", seams[i]));
+    if (seams[i]) f.seams[i] = fmt::format("{:.4f}", *seams[i]);
   }
   return f;
 }

@@ -1,6 +1,8 @@
 // Lists of jobs from the checks to the clips, shared by groups of ranks and by runs.
 #include <gtest/gtest.h>
 
+#include "weft/run/run_record.h"
+
 #include "program.h"
 
 namespace weft::test {
@@ -51,7 +53,7 @@ TEST_F(Batch, GroupsRenderEveryJobAsASingleRunWould) {
     words.insert(words.end(), small.begin(), small.end());
     ASSERT_EQ(run_weft(words).exit_code, 0);
     EXPECT_TRUE(read_file(in_job(id, "clip.mp4")) == read_file(alone)) << id;
-    EXPECT_TRUE(fs::exists(in_job(id, "clip.record.h5"))) << id;
+    EXPECT_EQ(read_run_record(in_job(id, "clip.record.h5")).command, "batch") << id;
     EXPECT_TRUE(fs::exists(in_job(id, "weft.log"))) << id;
     EXPECT_FALSE(fs::exists(in_job(id, "clip.weft"))) << id;
     EXPECT_FALSE(fs::exists(in_job(id, "lease"))) << id;

@@ -1,8 +1,8 @@
 // What a render leaves behind, and what it does not when it fails.
 #include <gtest/gtest.h>
 
-#include "weft/io/hdf5_file.h"
 #include "weft/io/image.h"
+#include "weft/run/run_record.h"
 
 #include "program.h"
 
@@ -50,12 +50,11 @@ TEST_F(Output, ClipSheetAndRecord) {
   EXPECT_NE(ran.out.find("denoise"), std::string::npos) << ran.out;  // the closing table
   EXPECT_GT(read_image(folder_.path() / "clip.sheet.png").width, 64);
 
-  const Hdf5Reader record(folder_.path() / "clip.record.h5");
-  EXPECT_EQ(record.attribute_text("/config", "prompt"), "a red balloon");
-  EXPECT_EQ(record.attribute_number("/config/resolved", "width"), 64);
-  EXPECT_EQ(record.attribute_number("/result", "frames"), 9);
-  EXPECT_EQ(record.strings("/ranks/host").size(), 2U);
-  EXPECT_EQ(record.shape("/stages/seconds")[0], 2);
+  const RunRecord record = read_run_record(folder_.path() / "clip.record.h5");
+  EXPECT_EQ(record.config_value("prompt"), "a red balloon");
+  EXPECT_EQ(record.width, 64);
+  EXPECT_EQ(record.frames_made, 9);
+  EXPECT_EQ(record.ranks.size(), 2U);
   EXPECT_EQ(run_weft({"inspect", (folder_.path() / "clip.record.h5").string()}).exit_code, 0);
 }
 

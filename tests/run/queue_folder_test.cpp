@@ -149,6 +149,7 @@ TEST(QueueFolder, ParkedAfterThreeFailuresAndRetriedOnRequest) {
     EXPECT_EQ(state_of(queue, "job-0"), JobState::queued);
     fail_once(queue, "job-0", fmt::format("out of\tmemory\nat step {}", attempt));
     EXPECT_EQ(queue.list()[0].attempts, attempt + 1);
+    EXPECT_EQ(queue.attempts_at("job-0"), attempt + 1);
   }
   EXPECT_EQ(state_of(queue, "job-0"), JobState::parked);
   EXPECT_FALSE(queue.try_take("job-0"));
@@ -195,6 +196,7 @@ TEST(QueueFolder, AttemptsThatVanishAreCounted) {
   EXPECT_EQ(job.state, JobState::parked);
   EXPECT_EQ(job.attempts, 0);
   EXPECT_EQ(job.lost, 2);
+  EXPECT_EQ(queue.attempts_at("job-0"), 2);
   EXPECT_TRUE(contains(job.last_error, "stopped without a word"));
 }
 

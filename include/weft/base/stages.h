@@ -34,15 +34,22 @@ struct Span {
   Stage stage;
   double begin;  // s, now_seconds()
   double end;
-  std::int64_t bytes;  // moved, when the stage moves data; else 0
+  std::int64_t bytes = 0;  // moved, when the stage moves data; else 0
+  int step = -1;           // of denoising, from 0; in decode: the number of the piece; -1: none
+  double flops = 0;        // operations by the cost model (grid/cost.h); 0: not counted
 };
+
+/// Exclusive seconds per stage of one rank's spans, which nest: time inside an inner span counts
+/// for the inner span's stage only.
+std::array<double, stage_count> exclusive_seconds(const std::vector<Span>& spans);
 
 class Profile {
  public:
   void add(const Span& span) { spans_.push_back(span); }
   [[nodiscard]] const std::vector<Span>& spans() const { return spans_; }
-  /// Exclusive seconds per stage: time inside a nested span counts for the nested stage.
-  [[nodiscard]] std::array<double, stage_count> seconds() const;
+  [[nodiscard]] std::array<double, stage_count> seconds() const {
+    return exclusive_seconds(spans_);
+  }
   [[nodiscard]] std::array<std::int64_t, stage_count> bytes() const;
 
   /// The most GPU memory in use during a stage, bytes; 0 where nothing was noted.
@@ -61,8 +68,8 @@ class Profile {
 /// Times the enclosing scope.
 class ScopedStage {
  public:
-  ScopedStage(Profile& profile, Stage stage)
-      : profile_(profile), span_{stage, now_seconds(), 0, 0} {}
+  ScopedStage(Profile& profile, Stage stage, int step = -1)
+      : profile_(profile), span_{stage, now_seconds(), 0, 0, step} {}
   ~ScopedStage() {
     span_.end = now_seconds();
     profile_.add(span_);
@@ -70,6 +77,7 @@ class ScopedStage {
   ScopedStage(const ScopedStage&) = delete;
   ScopedStage& operator=(const ScopedStage&) = delete;
   void add_bytes(std::int64_t bytes) { span_.bytes += bytes; }
+  void add_flops(double flops) { span_.flops += flops; }
 
  private:
   Profile& profile_;

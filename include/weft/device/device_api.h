@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "weft/base/shape.h"
 
@@ -53,6 +54,10 @@ int cuda_device_count();
 /// PCI address of the device in use: two processes of one host that have the same share a GPU.
 /// Throws without CUDA.
 std::string cuda_device_bus_id();
+/// Name of the device in use ("NVIDIA H200"). Throws without CUDA.
+std::string cuda_device_name();
+/// "name version" of the driver, the runtime and the libraries beside it; empty without CUDA.
+std::vector<std::string> cuda_versions();
 /// Chooses the device of this process, before anything is allocated. Throws when another one is in
 /// use already or this one cannot be used.
 void use_cuda_device(int index);

@@ -51,8 +51,11 @@ class Hdf5Reader {
   [[nodiscard]] std::string attribute_text(const std::string& group,
                                            const std::string& name) const;  // any type, printed
   [[nodiscard]] double attribute_number(const std::string& group, const std::string& name) const;
+  [[nodiscard]] std::int64_t attribute_integer(const std::string& group,
+                                               const std::string& name) const;
   [[nodiscard]] Tensor tensor(const std::string& where) const;                // f32, i32 or u8
   [[nodiscard]] std::vector<double> numbers(const std::string& where) const;  // flattened
+  [[nodiscard]] std::vector<std::int64_t> integers(const std::string& where) const;  // flattened
   [[nodiscard]] Shape shape(const std::string& where) const;
   [[nodiscard]] std::vector<std::string> strings(const std::string& where) const;
 
@@ -60,5 +63,8 @@ class Hdf5Reader {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+/// "HDF5 1.10.8": of the library in use.
+std::string hdf5_version();
 
 }  // namespace weft

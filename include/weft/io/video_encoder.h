@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "weft/base/error.h"
 
@@ -48,5 +49,8 @@ void check_video_output(const std::filesystem::path& path, const VideoOptions& o
 /// give equal files whatever the machine's processors. InputError: what check_video_output finds.
 std::unique_ptr<VideoEncoder> open_video(const std::filesystem::path& path,
                                          const VideoOptions& options);
+
+/// "libavcodec 59.37.100", ...: of FFmpeg's libraries in use.
+std::vector<std::string> video_library_versions();
 
 }  // namespace weft

@@ -63,6 +63,14 @@ struct PlanFigures {
 PlanFigures plan_figures(const RenderPlan& plan, const Clip& clip, const ModelFolder& model,
                          const Machine& machine);
 
+/// Operations of one step on a rank that takes part in `mine` of `windows`: all branches of
+/// guidance, shared evenly among the ranks of its group.
+double step_flops(const WindowPlan& windows, const std::vector<int>& mine, const RenderPlan& plan,
+                  const Clip& clip, const ModelFolder& model);
+/// Operations to decode these latent frames of a piece, those before them being done. The chunks of
+/// a clip add up to the whole.
+double chunk_flops(const ModelFolder& model, const Box& piece, const Range& frames);
+
 /// For people: windows, who computes what, figures.
 std::string describe(const RenderPlan& plan, const Clip& clip, const ModelFolder& model,
                      const Machine& machine);

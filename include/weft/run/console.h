@@ -2,6 +2,7 @@
 // What a person sees while a job runs and when it is done.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,10 +18,13 @@ std::unique_ptr<Progress> make_progress(bool speaks);
 struct RankReport {
   int rank = 0;
   std::string host;
+  std::string device;  // name of its GPU, else of its processor
   int threads = 1;
   double wall_seconds = 0;
-  double peak_memory = 0;       // bytes, resident
-  std::int64_t bytes_sent = 0;  // through the communicator
+  double peak_memory = 0;               // bytes, resident
+  std::int64_t bytes_sent = 0;          // through the communicator
+  std::optional<double> energy_joules;  // of its GPU from the job's begin to the last frame
+  /// Seconds since the job began on rank 0, by rank 0's clock: ranks can be laid side by side.
   std::vector<Span> spans;
   std::array<std::int64_t, stage_count> device_peaks{};  // bytes of GPU memory, by stage
 };

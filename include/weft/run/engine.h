@@ -2,9 +2,11 @@
 // What a group of ranks renders with, from job to job: device, network, loaded models.
 
 #include <memory>
+#include <optional>
 
 #include "weft/comm/fabric.h"
 #include "weft/comm/session.h"
+#include "weft/device/gpu_energy.h"
 #include "weft/model/loaded_models.h"
 #include "weft/parallel/linked_weight_peers.h"
 #include "weft/render/renderer.h"
@@ -30,6 +32,9 @@ class Engine {
                                       Checkpoints* checkpoints);
   /// Prompts that come after this job's, cleaned (render/renderer.h).
   [[nodiscard]] PromptCache& prompts() { return prompts_; }
+  /// What this rank's GPU has consumed, to be told apart from an earlier call; 0 on a rank whose
+  /// GPU is another rank's, too, and counted there. Nothing where it is not measured, and on CPUs.
+  [[nodiscard]] std::optional<double> joules() const;
   /// Payload bytes this rank has sent: between tensors, and by MPI.
   [[nodiscard]] std::int64_t bytes_sent() const;
 
@@ -37,6 +42,8 @@ class Engine {
   const Communicator& comm_;
   int threads_;
   std::unique_ptr<Ops> ops_;
+  std::optional<GpuEnergy> energy_;
+  bool shares_gpu_;
   Fabric fabric_;
   std::unique_ptr<LinkedWeightPeers> peers_;
   LoadedModels models_;

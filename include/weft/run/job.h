@@ -41,14 +41,15 @@ struct Job {
   std::string preset = "medium";
   std::string pix_fmt = "yuv420p";
   bool metadata = true;
-  bool contact_sheet = false;            // PNG beside the clip: clip.sheet.png
-  int threads = 0;                       // per rank; 0: cores / ranks of this host
-  std::string parallel = "auto";         // auto | groups=N,cfg=N,ulysses=N,ring=N
-  bool shard_weights = false;            // each rank keeps its part of the transformer
-  bool oversubscribe = false;            // ranks may share a GPU
-  std::string checkpoint_every = "30s";  // a duration | off
-  std::string time_limit;                // a duration; "": none
-  bool resume = true;                    // go on from a checkpoint that is there
+  bool contact_sheet = false;                // PNG beside the clip: clip.sheet.png
+  int threads = 0;                           // per rank; 0: cores / ranks of this host
+  std::string parallel = "auto";             // auto | groups=N,cfg=N,ulysses=N,ring=N
+  bool shard_weights = false;                // each rank keeps its part of the transformer
+  bool oversubscribe = false;                // ranks may share a GPU
+  std::string checkpoint_every = "30s";      // a duration | off
+  std::string time_limit;                    // a duration; "": none
+  std::optional<double> price_per_gpu_hour;  // for the cost of the clip
+  bool resume = true;                        // go on from a checkpoint that is there
 };
 
 /// What a key's value is, so that a job file may not say width = "wide".

@@ -119,6 +119,8 @@ class QueueFolder {
   /// Forgets the failures of blocked workers. Gives how many there were.
   int unblock_workers();
 
+  /// Attempts at a job that failed and count, or vanished.
+  [[nodiscard]] int attempts_at(const std::string& id) const;
   [[nodiscard]] bool blocked() const;  // this worker
   void set_speed(double speed);        // this worker's
 

@@ -27,6 +27,9 @@ struct RenderHooks {
   /// After `done` of `total` steps, on every rank. What it throws must be thrown by all of them.
   std::function<void(int done, int total)> after_step;
   StopInDecode stop_in_decode = StopInDecode::go_on;
+  // For the run record.
+  std::string command = "render";
+  std::int64_t retries = 0;  // attempts before this one
 };
 
 /// What a finished job tells about itself.
