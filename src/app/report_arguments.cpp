@@ -1,6 +1,7 @@
 #include "report_arguments.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <CLI/CLI.hpp>
 #include <unistd.h>
@@ -43,6 +44,16 @@ void add_report_options(CLI::App& command, ReportArguments& values) {
       .add_option("records", values.records,
                   "run records (.h5), and folders that are searched for *.record.h5")
       ->type_name("RECORD|DIR");
+  command
+      .add_option("--weak", values.weak,
+                  "frames or width: the clips grew so with the ranks (default: none)")
+      ->group("Scaling")
+      ->type_name("AXIS");
+  command
+      .add_option("--bandwidth", values.bandwidth,
+                  "measured bandwidth of a rank, GB/s, for the law of exchange (default: fitted)")
+      ->group("Scaling")
+      ->type_name("FLOAT");
   const auto add = [&](const char* flag, fs::path& value, const char* type, const char* help) {
     command.add_option(flag, value, help)->group("Output")->type_name(type);
   };
@@ -58,6 +69,12 @@ void check_report_arguments(const ReportArguments& values, Problems& problems) {
   }
   if (values.page.empty() && values.svg.empty() && values.csv.empty() && values.trace.empty()) {
     problems.add("report: nothing to write: name a page with -o FILE (or --svg, --csv, --trace)");
+  }
+  if (values.weak != "none" && values.weak != "frames" && values.weak != "width") {
+    problems.add("weak: \"{}\" is unknown: expected none, frames or width", values.weak);
+  }
+  if (!std::isfinite(values.bandwidth) || values.bandwidth < 0) {
+    problems.add("bandwidth: {}: expected a positive number of GB/s", values.bandwidth);
   }
   check_file("output", values.page, problems);
   check_file("trace", values.trace, problems);

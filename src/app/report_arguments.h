@@ -2,6 +2,7 @@
 // The options of `weft report`.
 
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "weft/base/error.h"
@@ -15,6 +16,8 @@ namespace weft {
 struct ReportArguments {
   std::vector<std::filesystem::path> records;   // files, and folders to search
   std::filesystem::path page, svg, csv, trace;  // "": not made
+  std::string weak = "none";                    // none | frames | width
+  double bandwidth = 0;                         // GB/s; 0: to be fitted
 };
 
 /// `values` must outlive the parsing.

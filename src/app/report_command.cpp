@@ -8,13 +8,21 @@
 namespace weft {
 namespace {
 
+ReportOptions options_of(const ReportArguments& arguments) {
+  ReportOptions options;
+  if (arguments.weak == "frames") options.weak = Weak::frames;
+  if (arguments.weak == "width") options.weak = Weak::width;
+  if (arguments.bandwidth > 0) options.bandwidth = arguments.bandwidth * 1e9;
+  return options;
+}
+
 void write_all(const ReportArguments& arguments, const FoundRecords& found) {
   if (!arguments.trace.empty()) {
     write_text_file(arguments.trace, trace_json(found.records));
     std::puts(fmt::format("trace   {}", arguments.trace.string()).c_str());
   }
   if (arguments.page.empty() && arguments.svg.empty() && arguments.csv.empty()) return;
-  const Report report = make_report(found);
+  const Report report = make_report(found, options_of(arguments));
   if (!arguments.svg.empty()) {
     const auto written = write_figures(arguments.svg, report);
     std::puts(fmt::format("figures {} in {}", written.size(), arguments.svg.string()).c_str());

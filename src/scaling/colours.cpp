@@ -21,8 +21,8 @@ constexpr std::array<Colour, stage_count> stages{{
     {"encode-video", "#cc79a7", "#cc79a7"},
     {"wait", "#c3c9d1", "#4d5663"},
 }};
-constexpr Colour other{"other", "#e3e6ea", "#343b45"};
-constexpr Colour idle{"idle", "#f3f4f6", "#232930"};
+constexpr Colour other{"other", "#dde1e6", "#3a424d"};
+constexpr Colour idle{"idle", "#eef0f2", "#282f38"};
 constexpr Colour whole{"whole", "#1c2128", "#e8ebef"};
 constexpr std::array<Colour, 3> laws{{
     {"law-1", "#6a3d9a", "#b79ae0"},

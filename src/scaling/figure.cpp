@@ -1,5 +1,6 @@
 #include "weft/scaling/figure.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -21,7 +22,24 @@ std::string csv_cell(const Cell& cell) {
   return "";
 }
 
+bool is_empty(const Cell& cell) {
+  const auto* text = std::get_if<std::string>(&cell.value);
+  return std::holds_alternative<std::monostate>(cell.value) || (text != nullptr && text->empty());
+}
+
 }  // namespace
+
+Table without_empty_columns(const Table& table) {
+  Table made{table.id, table.title, {}, {}};
+  made.rows.resize(table.rows.size());
+  for (std::size_t c = 0; c < table.columns.size(); ++c) {
+    const auto lacks = [&](const std::vector<Cell>& row) { return is_empty(row[c]); };
+    if (std::ranges::all_of(table.rows, lacks)) continue;
+    made.columns.push_back(table.columns[c]);
+    for (std::size_t r = 0; r < table.rows.size(); ++r) made.rows[r].push_back(table.rows[r][c]);
+  }
+  return made;
+}
 
 std::string number_text(double value, int digits) {
   if (std::isnan(value)) return "–";

@@ -15,15 +15,15 @@ double highest_memory(const RunRecord& run) {
 struct JobColumn {
   const char* name;
   Cell (*cell)(const RunRecord& run);
-  bool always;  // else left out when every cell of it is empty
+  bool told_above = false;  // in the header: left out where all records agree
 };
 
 const std::vector<JobColumn>& job_columns() {
   using R = const RunRecord&;
   static const std::vector<JobColumn> columns{
-      {"record", [](R r) -> Cell { return r.path.filename().string(); }, true},
-      {"prompt", [](R r) -> Cell { return r.config_value("prompt"); }, false},
-      {"seed", [](R r) -> Cell { return r.config_value("seed"); }, false},
+      {"record", [](R r) -> Cell { return r.path.filename().string(); }},
+      {"prompt", [](R r) -> Cell { return r.config_value("prompt"); }, true},
+      {"seed", [](R r) -> Cell { return r.config_value("seed"); }, true},
       {"size", [](R r) -> Cell { return fmt::format("{} × {}", r.width, r.height); }, true},
       {"frames", [](R r) -> Cell { return r.frames; }, true},
       {"steps", [](R r) -> Cell { return r.steps; }, true},
@@ -32,62 +32,52 @@ const std::vector<JobColumn>& job_columns() {
          return {r.guidance_scale, 3};
        },
        true},
-      {"ranks", [](R r) -> Cell { return static_cast<std::int64_t>(r.ranks.size()); }, true},
+      {"ranks", [](R r) -> Cell { return static_cast<std::int64_t>(r.ranks.size()); }},
       {"wall s",
        [](R r) -> Cell {
          return {r.wall_seconds(), 4};
-       },
-       true},
+       }},
+      {"without loading s",
+       [](R r) -> Cell {
+         return {r.busy_seconds(), 4};
+       }},
       {"denoise s",
        [](R r) -> Cell {
          return {r.stage_seconds(Stage::denoise), 4};
-       },
-       true},
+       }},
       {"decode s",
        [](R r) -> Cell {
          return {r.stage_seconds(Stage::decode), 4};
-       },
-       true},
+       }},
       {"memory GB",
        [](R r) -> Cell {
          return {highest_memory(r) / 1e9, 3};
-       },
-       true},
+       }},
       {"seam figure",
        [](R r) -> Cell {
          return {r.seams.worst(), 4};
-       },
-       false},
+       }},
       {"warping error",
        [](R r) -> Cell {
          return {r.warping_error, 4};
-       },
-       false},
+       }},
       {"energy J",
        [](R r) -> Cell {
          return {r.energy_joules(), 4};
-       },
-       false},
+       }},
       {"cost",
        [](R r) -> Cell {
          return {r.cost(), 4};
-       },
-       false},
+       }},
       {"cost of a finished second",
        [](R r) -> Cell {
          return {r.cost_per_second(), 4};
-       },
-       false},
-      {"retries", [](R r) -> Cell { return r.retries > 0 ? Cell(r.retries) : Cell(); }, false},
+       }},
+      {"retries", [](R r) -> Cell { return r.retries > 0 ? Cell(r.retries) : Cell(); }},
       {"resumed steps",
-       [](R r) -> Cell { return r.resumed_steps > 0 ? Cell(r.resumed_steps) : Cell(); }, false},
+       [](R r) -> Cell { return r.resumed_steps > 0 ? Cell(r.resumed_steps) : Cell(); }},
   };
   return columns;
-}
-
-bool is_empty(const Cell& cell) {
-  const auto* text = std::get_if<std::string>(&cell.value);
-  return std::holds_alternative<std::monostate>(cell.value) || (text != nullptr && text->empty());
 }
 
 }  // namespace
@@ -100,11 +90,13 @@ Section jobs_section(const std::vector<RunRecord>& records) {
   for (const JobColumn& column : job_columns()) {
     std::vector<Cell> cells;
     for (const RunRecord& r : records) cells.push_back(column.cell(r));
-    if (!column.always && std::ranges::all_of(cells, is_empty)) continue;
+    const bool all_equal =
+        std::ranges::all_of(cells, [&](const Cell& c) { return c.value == cells.front().value; });
+    if (column.told_above && all_equal) continue;
     table.columns.emplace_back(column.name);
     for (std::size_t i = 0; i < cells.size(); ++i) table.rows[i].push_back(cells[i]);
   }
-  section.blocks.emplace_back(std::move(table));
+  section.blocks.emplace_back(without_empty_columns(table));
   return section;
 }
 
@@ -128,7 +120,7 @@ Section provenance_section(const std::vector<RunRecord>& records) {
                          r.slurm_job, fmt::format("{}", fmt::join(hosts, ", ")),
                          fmt::format("{}", fmt::join(devices, ", ")), r.grid.str()});
   }
-  section.blocks.emplace_back(std::move(runs));
+  section.blocks.emplace_back(without_empty_columns(runs));
   Table files{"model-files", "Model files", {"model", "file", "bytes", "hash"}, {}};
   std::vector<std::string> seen;
   for (const RunRecord& r : records) {
@@ -139,7 +131,7 @@ Section provenance_section(const std::vector<RunRecord>& records) {
       files.rows.push_back({r.model, f.name, f.bytes, f.hash});
     }
   }
-  if (!files.rows.empty()) section.blocks.emplace_back(std::move(files));
+  if (!files.rows.empty()) section.blocks.emplace_back(without_empty_columns(files));
   return section;
 }
 

@@ -37,6 +37,7 @@ Section memory_section(const Works& works) {
               .description = {},
               .axis_title = "GB",
               .row_title = "",
+              .legend = {},
               .rows = {}};
     Table table{work_id("memory", w),
                 "Peak memory of the rank that held most, GB" + of_work,
@@ -61,13 +62,13 @@ Section memory_section(const Works& works) {
       const std::string ranks = ranks_text(static_cast<std::size_t>(count.ranks));
       const auto add = [&](const char* what, double value, const Colour& colour) {
         bars.rows.push_back({fmt::format("{}, {}", ranks, what),
-                             {{what, colour, 0, value, "", ""}},
+                             {{colour, 0, value, "", ""}},
                              number_text(value, 3) + " GB"});
         bars.description += fmt::format("{}{}, {}: {} GB", bars.description.empty() ? "" : "; ",
                                         ranks, what, number_text(value, 3));
       };
-      add("host", host, other_colour());
-      if (gpu > 0) add("GPU", gpu, stage_colour(Stage::denoise));
+      add("host", host, ranks_colour(1, 3));
+      if (gpu > 0) add("GPU", gpu, ranks_colour(2, 3));
       std::vector<Cell> row{count.ranks, {host, 4}, Cell()};
       if (gpu > 0) row.back() = {gpu, 4};
       for (const Stage stage : stages) {
@@ -84,7 +85,7 @@ Section memory_section(const Works& works) {
     section.blocks.emplace_back(
         Figure{bars.id, bars.title, draw_bars(bars),
                "Host: resident memory of the process, mapped weights that were touched included."});
-    section.blocks.emplace_back(std::move(table));
+    section.blocks.emplace_back(without_empty_columns(table));
   }
   return section;
 }

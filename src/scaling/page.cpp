@@ -13,6 +13,8 @@ namespace {
 
 /// Beyond so many rows a table scrolls on the screen; on paper it is whole.
 constexpr std::size_t most_rows = 16;
+/// Bytes of a cell that stays on one line.
+constexpr std::size_t most_unbroken = 40;
 
 bool is_number(const Cell& cell) {
   return std::holds_alternative<double>(cell.value) ||
@@ -39,8 +41,10 @@ std::string html_table(const Table& table) {
   for (const auto& row : table.rows) {
     html += "<tr>";
     for (std::size_t c = 0; c < row.size(); ++c) {
-      html += fmt::format("<td{}>{}</td>", is_number(row[c]) ? " class=\"n\"" : "",
-                          xml_escape(cell_text(row[c])));
+      const std::string text = cell_text(row[c]);
+      const bool breaks = text.size() > most_unbroken;
+      const char* kind = is_number(row[c]) ? " class=\"n\"" : breaks ? " class=\"long\"" : "";
+      html += fmt::format("<td{}>{}</td>", kind, xml_escape(text));
     }
     html += "</tr>\n";
   }

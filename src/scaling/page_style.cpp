@@ -7,7 +7,7 @@ namespace {
 
 constexpr const char* rules = R"css(
 *{box-sizing:border-box}
-body{margin:0 auto;padding:2rem 1.25rem 3rem;max-width:62rem;background:var(--paper);color:var(--ink);
+body{margin:0 auto;padding:2rem 1.25rem 3rem;max-width:56rem;background:var(--paper);color:var(--ink);
 font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans","Noto Sans CJK SC",sans-serif}
 h1{font-size:1.7rem;line-height:1.2;margin:0;overflow-wrap:anywhere}
 h2{font-size:1.25rem;margin:2.6rem 0 .6rem;padding-bottom:.3rem;border-bottom:1px solid var(--grid)}
@@ -33,28 +33,30 @@ figure{margin:1.4rem 0 1rem}
 figcaption{margin-bottom:.5rem}
 figcaption,.note{color:var(--soft)}
 figcaption strong{display:block;color:var(--ink)}
-figure>svg{display:block;width:100%;max-width:800px;height:auto;font-family:inherit}
-.strip div{display:flex;flex-wrap:wrap;gap:.5rem}
+figure>svg{display:block;width:100%;height:auto;font-family:inherit}
+.strip div{display:grid;grid-template-columns:repeat(6,1fr);gap:.5rem}
 .strip span{display:block}
-.strip img{display:block;border-radius:.2rem;max-width:100%;height:auto}
+.strip img{display:block;border-radius:.2rem;width:100%;height:auto}
 .strip small{color:var(--soft)}
 .table{overflow-x:auto;margin:.8rem 0 1.6rem}
 .table.long{max-height:27rem;overflow-y:auto;border-bottom:1px solid var(--grid)}
 .table.long thead th{position:sticky;top:0;background:var(--paper)}
 table{border-collapse:collapse;font-size:.875rem;font-variant-numeric:tabular-nums}
-caption{text-align:left;font-weight:600;padding-bottom:.3rem}
+caption{text-align:left;font-weight:600;padding-bottom:.3rem;white-space:nowrap}
 th,td{padding:.22rem .8rem .22rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--grid)}
 th{color:var(--soft);font-weight:500;vertical-align:bottom}
-.n{text-align:right;white-space:nowrap}
-td:not(.n){max-width:24rem;overflow-wrap:anywhere}
+td{white-space:nowrap}
+.n{text-align:right}
+td.long{white-space:normal;min-width:12rem;max-width:24rem;overflow-wrap:anywhere}
 footer{margin-top:3rem;color:var(--soft);font-size:.875rem}
-@media (max-width:40rem){.facts{display:block}.facts dd{margin-bottom:.5rem}}
+@media (max-width:40rem){.strip div{grid-template-columns:repeat(3,1fr)}.facts{display:block}.facts dd{margin-bottom:.5rem}}
 @page{margin:15mm}
 @media print{
 body{max-width:none;padding:0;font-size:10.5pt}
 nav{display:none}
 h2{break-after:avoid}
-figure,.highlights,.warnings li,tr{break-inside:avoid}
+figure,.highlights,.warnings li,tr,.table:not(.long){break-inside:avoid}
+caption,thead{break-after:avoid}
 figure>svg{max-width:17cm}
 .table.long{max-height:none;overflow:visible;border:0}
 .table.long thead th{position:static}

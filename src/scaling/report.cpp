@@ -1,6 +1,7 @@
 // Receives records, hands back a report and leaves it as files.
 #include "weft/scaling/report.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -13,6 +14,8 @@ namespace weft {
 namespace fs = std::filesystem;
 namespace {
 
+constexpr std::size_t most_works = 8;  // whose figures are drawn; more would be a book
+
 void add_section(Report& report, Section section) {
   if (!section.blocks.empty()) report.sections.push_back(std::move(section));
 }
@@ -20,11 +23,22 @@ void add_section(Report& report, Section section) {
 std::vector<std::string> warnings_of(const FoundRecords& found, const Works& works) {
   std::vector<std::string> warnings = found.warnings;
   for (const Work& work : works) {
+    warnings.insert(warnings.end(), work.warnings.begin(), work.warnings.end());
+    // The same sentence of several series is told once.
+    std::vector<std::pair<std::string, std::string>> told;  // sentence, series
     for (const FittedSeries& s : work.series) {
       for (const std::string& w : s.fit.warnings) {
-        const std::string where = works.size() > 1 ? work.name + ", " + s.fit.name : s.fit.name;
-        warnings.push_back(where + ": " + w);
+        const auto same = std::ranges::find(told, w, [](const auto& t) { return t.first; });
+        if (same == told.end()) {
+          told.emplace_back(w, s.fit.name);
+        } else {
+          same->second += ", " + s.fit.name;
+        }
       }
+    }
+    for (const auto& [sentence, series] : told) {
+      warnings.push_back(
+          fmt::format("{}{}: {}", works.size() > 1 ? work.name + ", " : "", series, sentence));
     }
   }
   for (const RunRecord& r : found.records) {
@@ -67,13 +81,19 @@ std::string work_id(const char* name, std::size_t work) {
   return work == 0 ? name : fmt::format("{}-{}", name, work + 1);
 }
 
-Report make_report(const FoundRecords& found) {
+Report make_report(const FoundRecords& found, const ReportOptions& options) {
   WEFT_ASSERT(!found.records.empty(), "a report of no records");
   Report report;
-  const Works works = works_of(found.records);
+  Works works = works_of(found.records, options);
   fill_header(report, found.records, works);
   report.warnings = warnings_of(found, works);
-  add_section(report, jobs_section(found.records));
+  Section jobs = jobs_section(found.records);
+  if (works.size() > most_works) {
+    jobs.blocks.emplace_back(Note{
+        fmt::format("The figures below are of {} of {} kinds of work.", most_works, works.size())});
+    works.resize(most_works);
+  }
+  add_section(report, std::move(jobs));
   std::size_t scaled = 0;
   for (const Work& work : works) scaled += work.series.empty() ? 0 : 1;
   std::size_t index = 0;

@@ -18,11 +18,13 @@ std::string shell_word(const std::string& word) {
   return made + "'";
 }
 
+std::string launcher_of(const RunRecord& run) {
+  return run.ranks.size() > 1 ? fmt::format("mpirun -n {} ", run.ranks.size()) : "";
+}
+
 /// The command that a person would type: the keys that differ from what they are by themselves.
 std::string command_of(const RunRecord& run) {
-  std::string command;
-  if (run.ranks.size() > 1) command = fmt::format("mpirun -n {} ", run.ranks.size());
-  command += "weft render";
+  std::string command = launcher_of(run) + "weft render";
   const Job untouched;
   std::string output;
   for (const JobKey& key : job_keys()) {
@@ -130,6 +132,21 @@ void add_single_highlights(Report& report, const RunRecord& run) {
   if (const auto cost = run.cost()) add(*cost, "", "cost", "at the price given");
 }
 
+void add_many_highlights(Report& report, const std::vector<RunRecord>& records) {
+  double seconds = 0, rank_hours = 0;
+  std::int64_t frames = 0;
+  for (const RunRecord& r : records) {
+    seconds += r.wall_seconds();
+    rank_hours += r.wall_seconds() * static_cast<double>(r.ranks.size()) / 3600;
+    frames += r.frames_made;
+  }
+  report.highlights.push_back({std::to_string(records.size()), "clips", ""});
+  report.highlights.push_back({std::to_string(frames), "frames", ""});
+  report.highlights.push_back(
+      {number_text(seconds / static_cast<double>(records.size()), 3) + " s", "a clip", "mean"});
+  report.highlights.push_back({number_text(rank_hours, 3), "hours of ranks", "wall time x ranks"});
+}
+
 void add_scaling_highlights(Report& report, const Work& work) {
   const ScalingFit& fit = work.series.front().fit;
   const ScalingPoint& last = fit.points.back();
@@ -141,7 +158,7 @@ void add_scaling_highlights(Report& report, const Work& work) {
   if (amdahl == nullptr) return;
   const Estimate& a = amdahl->parameters.front().second;
   report.highlights.push_back(
-      {number_text(a.value, 2), "a, not shared",
+      {number_text(a.value, 2), "a, the part that is not shared",
        std::isfinite(a.low) && std::isfinite(a.high)
            ? fmt::format("95 %: {} to {}", number_text(a.low, 2), number_text(a.high, 2))
            : "no interval: too few runs"});
@@ -167,15 +184,18 @@ void fill_header(Report& report, const std::vector<RunRecord>& records, const Wo
     add_scaling_highlights(report, *scaled);
   } else if (records.size() == 1) {
     add_single_highlights(report, first);
+  } else {
+    add_many_highlights(report, records);
   }
   add_clip_facts(report, records);
   add_machine_facts(report, records);
   const RunRecord& repeated = scaled != works.end() ? *scaled->counts.back().typical : first;
   report.facts.push_back({"To repeat", command_of(repeated), true});
   if (!repeated.path.empty()) {
-    report.facts.push_back(
-        {"or", fmt::format("weft render --from-record {}", shell_word(repeated.path.string())),
-         true});
+    report.facts.push_back({"or",
+                            fmt::format("{}weft render --from-record {} -o clip.mp4",
+                                        launcher_of(repeated), shell_word(repeated.path.string())),
+                            true});
   }
 }
 

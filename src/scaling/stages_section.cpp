@@ -51,7 +51,7 @@ BarRow row_of(const std::string& label, const Means& means) {
   const auto add = [&](const std::string& name, const Colour& colour, double seconds) {
     if (!(seconds > 0)) return;
     const std::string text = number_text(seconds, 3);
-    row.parts.push_back({name, colour, at, at + seconds,
+    row.parts.push_back({colour, at, at + seconds,
                          fmt::format("{}: {} s ({:.1f} %)", name, text,
                                      100 * seconds / std::max(means.wall(), 1e-300)),
                          text});
@@ -78,6 +78,7 @@ Section stages_section(const Works& works) {
               .description = {},
               .axis_title = "seconds of a rank, mean over ranks and runs",
               .row_title = "",
+              .legend = {},
               .rows = {}};
     Table table{work_id("stage-seconds", w),
                 "Seconds of a rank by stage, mean over ranks and runs" + of_work,
@@ -89,8 +90,12 @@ Section stages_section(const Works& works) {
     for (std::size_t s = 0; s < stage_count; ++s) {
       if (std::ranges::none_of(all, [&](const Means& m) { return m.stages[s] > 0; })) continue;
       present.push_back(s);
-      table.columns.emplace_back(stage_name(static_cast<Stage>(s)));
+      const auto stage = static_cast<Stage>(s);
+      table.columns.emplace_back(stage_name(stage));
+      bars.legend.emplace_back(stage_name(stage), stage_colour(stage));
     }
+    bars.legend.emplace_back("other", other_colour());
+    bars.legend.emplace_back("done early", idle_colour());
     table.columns.insert(table.columns.end(), {"other", "done early", "wall"});
     for (std::size_t i = 0; i < all.size(); ++i) {
       const RunsOfCount& count = work.counts[i];
@@ -106,7 +111,7 @@ Section stages_section(const Works& works) {
     section.blocks.emplace_back(
         Figure{bars.id, bars.title, draw_bars(bars),
                "A stage within another counts for itself alone, so that the parts add up to the "
-               "wall time. other: in no stage; done early: until the slowest rank was done."});
+               "wall time. Other: in no stage. Done early: until the slowest rank was done."});
     section.blocks.emplace_back(std::move(table));
   }
   return section;

@@ -16,15 +16,9 @@ constexpr double most_label = 230;
 
 std::vector<LegendEntry> legend_of(const Bars& bars) {
   std::vector<LegendEntry> entries;
-  for (const BarRow& row : bars.rows) {
-    for (const BarPart& part : row.parts) {
-      const bool known =
-          std::ranges::any_of(entries, [&](const LegendEntry& e) { return e.name == part.name; });
-      if (!known && !part.name.empty())
-        entries.push_back({.name = part.name, .colour = part.colour});
-    }
+  for (const auto& [name, colour] : bars.legend) {
+    entries.push_back({.name = name, .colour = colour});
   }
-  if (entries.size() < 2) return {};
   return entries;
 }
 
@@ -93,7 +87,7 @@ std::string draw_bars(const Bars& bars) {
   svg.line({left, below}, {left + width, below}, soft_ink_colour(), 1.2);
   svg.text({left + width / 2, below + 44}, bars.axis_title, ink_colour(),
            {.size = font, .anchor = Anchor::middle});
-  svg.text({left - 8, below + 20}, bars.row_title, soft_ink_colour(),
+  svg.text({left - 8, below + 44}, bars.row_title, soft_ink_colour(),
            {.size = font, .anchor = Anchor::end});
   return svg.str();
 }

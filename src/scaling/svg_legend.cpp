@@ -7,7 +7,9 @@ namespace {
 
 constexpr double font = 13, line_height = 21, gap = 20;
 
-double sample_width(Sample sample) { return sample == Sample::box ? 14 : 30; }
+double sample_width(Sample sample) {
+  return sample == Sample::box || sample == Sample::mark ? 14 : 30;
+}
 
 }  // namespace
 
@@ -19,10 +21,10 @@ void draw_mark(Svg& svg, Mark mark, SvgPoint at, const Colour& colour, const std
       svg.dot(at, 4.5, colour, hint);
       return;
     case Mark::small_dot:
-      svg.dot(at, 2.2, colour, hint);
+      svg.dot(at, 2, colour, hint);
       return;
     case Mark::ring:
-      svg.ring(at, 3.6, colour, hint);
+      svg.ring(at, 5.2, colour, hint);
       return;
   }
 }

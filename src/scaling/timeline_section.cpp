@@ -59,7 +59,14 @@ Figure timeline(const RunRecord& run, const std::string& id, const std::string& 
                                        ranks_text(run.ranks.size()), number_text(last - origin, 3)),
             .axis_title = "seconds since the job began",
             .row_title = "rank",
+            .legend = {},
             .rows = {}};
+  for (std::size_t s = 0; s < stage_count; ++s) {
+    const auto stage = static_cast<Stage>(s);
+    const bool present = std::ranges::any_of(
+        run.ranks, [&](const RankReport& r) { return exclusive_seconds(r.spans)[s] > 0; });
+    if (present) bars.legend.emplace_back(stage_name(stage), stage_colour(stage));
+  }
   for (const RankReport& r : run.ranks) bars.rows.push_back(row_of(r, origin, last, most));
   std::string caption = run.path.filename().string() + ": one row for each rank.";
   if (pieces > most_parts) caption += " Pieces too short to draw are shown in their proportion.";

@@ -1,38 +1,25 @@
 #include "works.h"
 
 #include <algorithm>
-#include <map>
+#include <set>
 
 #include "weft/scaling/series.h"
+#include "weft/scaling/svg.h"
 
 namespace weft {
 namespace {
 
-/// What two records must share to be runs of the same work. Prompt and seed are left out: they
-/// change the picture, not the time.
-std::vector<std::pair<std::string, std::string>> work_key(const RunRecord& r) {
-  std::vector<std::pair<std::string, std::string>> key{
-      {"model", r.model},
-      {"model files", r.model_fingerprint},
-      {"size", clip_text(r)},
-      {"guidance", r.guidance_scale == 1 ? "without guidance" : "with guidance"},
-      {"device", r.device},
-      {"precision", r.precision}};
-  for (const char* name : {"sampler", "window", "overlap", "window-shift", "decode", "codec"}) {
-    key.emplace_back(name, fmt::format("{} {}", name, r.config_value(name)));
-  }
-  return key;
-}
-
 /// What tells a work apart from the others, in few words.
-std::string name_of_work(const RunRecord& r, const std::vector<const RunRecord*>& firsts) {
-  std::string name;
-  const auto mine = work_key(r);
+std::string name_of_work(const RunRecord& r, const std::vector<WorkKey>& keys, Weak weak) {
+  const std::set<std::string> told{"width", "height", "frames", "steps"};
+  std::string name = clip_text(r);
+  const WorkKey mine = run_key(r, weak);
   for (std::size_t i = 0; i < mine.size(); ++i) {
+    const auto& [key, value] = mine[i];
     const bool varies = std::ranges::any_of(
-        firsts, [&](const RunRecord* other) { return work_key(*other)[i] != mine[i]; });
-    const bool shown = mine[i].first == "size" || (varies && !mine[i].second.empty());
-    if (shown) name += (name.empty() ? "" : ", ") + mine[i].second;
+        keys, [&](const WorkKey& other) { return i < other.size() && other[i] != mine[i]; });
+    if (!varies || value.empty() || told.contains(key)) continue;
+    name += fmt::format(", {} {}", key, shortened(value, 1, 30));
   }
   return name;
 }
@@ -54,35 +41,53 @@ void choose_typical(RunsOfCount& count) {
   count.typical = *middle;
 }
 
+/// Every stage's times against the number of ranks, fitted; none with a single number of ranks.
+void fit_series(Work& work, const ReportOptions& options) {
+  std::vector<RunRecord> runs;
+  std::set<int> ranks;
+  for (const RunsOfCount& count : work.counts) {
+    for (const RunRecord* run : count.runs) {
+      if (run->resumed_steps > 0) continue;  // its times are not those of the whole clip
+      runs.push_back(*run);
+      ranks.insert(count.ranks);
+    }
+  }
+  if (ranks.size() < 2) return;
+  Problems problems;
+  problems.collect([&] {
+    for (ScalingSeries& series : series_of(runs, options.weak)) {
+      series.bandwidth = options.bandwidth;
+      problems.collect([&] {
+        ScalingFit fit = fit_scaling(series);
+        work.series.push_back({std::move(series), std::move(fit)});
+      });
+    }
+  });
+  work.warnings = problems.list();
+}
+
 }  // namespace
 
-std::vector<Work> works_of(const std::vector<RunRecord>& records) {
+std::vector<Work> works_of(const std::vector<RunRecord>& records, const ReportOptions& options) {
   std::vector<Work> works;
-  std::vector<const RunRecord*> firsts;
+  std::vector<WorkKey> keys;
   for (const RunRecord& r : records) {
-    const auto key = work_key(r);
-    const auto same = std::ranges::find_if(
-        firsts, [&](const RunRecord* first) { return work_key(*first) == key; });
-    const auto place = static_cast<std::size_t>(same - firsts.begin());
-    if (same == firsts.end()) {
-      firsts.push_back(&r);
+    const WorkKey key = run_key(r, options.weak);
+    const auto same = std::ranges::find(keys, key);
+    const auto place = static_cast<std::size_t>(same - keys.begin());
+    if (same == keys.end()) {
+      keys.push_back(key);
       works.emplace_back();
     }
     add_run(works[place], r);
   }
-  for (std::size_t w = 0; w < works.size(); ++w) {
-    works[w].name = name_of_work(*firsts[w], firsts);
-    std::vector<RunRecord> runs;
-    for (RunsOfCount& count : works[w].counts) {
-      choose_typical(count);
-      for (const RunRecord* run : count.runs) runs.push_back(*run);
-    }
-    if (works[w].counts.size() < 2) continue;
-    for (ScalingSeries& series : series_of(runs)) {
-      ScalingFit fit = fit_scaling(series);
-      works[w].series.push_back({std::move(series), std::move(fit)});
-    }
+  for (Work& work : works) {
+    work.name = name_of_work(*work.counts.front().runs.front(), keys, options.weak);
+    for (RunsOfCount& count : work.counts) choose_typical(count);
+    fit_series(work, options);
   }
+  // What scales comes first.
+  std::ranges::stable_partition(works, [](const Work& w) { return !w.series.empty(); });
   return works;
 }
 

@@ -6,6 +6,7 @@
 
 #include "weft/run/run_record.h"
 #include "weft/scaling/fit.h"
+#include "weft/scaling/report.h"
 
 namespace weft {
 
@@ -24,12 +25,14 @@ struct FittedSeries {
 
 struct Work {
   std::string name;  // "128 x 128, 17 frames, 25 steps", with what else tells it apart
-  std::vector<RunsOfCount> counts;   // ascending ranks
-  std::vector<FittedSeries> series;  // empty with a single number of ranks
+  std::vector<RunsOfCount> counts;    // ascending ranks
+  std::vector<FittedSeries> series;   // empty with a single number of ranks
+  std::vector<std::string> warnings;  // series that could not be fitted
 };
 
-/// The records must outlive the works. In the order of the first record of each.
-std::vector<Work> works_of(const std::vector<RunRecord>& records);
+/// The records must outlive the works. Works with several numbers of ranks first, otherwise in the
+/// order of the first record of each.
+std::vector<Work> works_of(const std::vector<RunRecord>& records, const ReportOptions& options);
 
 std::string ranks_text(std::size_t ranks);       // "1 rank", "4 ranks"
 std::string clip_text(const RunRecord& record);  // "128 × 128 pixels, 17 frames, 25 steps"

@@ -112,11 +112,10 @@ TEST(DrawBars, AreInProportionAndWellFormed) {
             .description = "",
             .axis_title = "s",
             .row_title = "rank",
+            .legend = {{wild, ink_colour()}, {"b", grid_colour()}},
             .rows = {}};
   bars.rows.push_back(
-      {wild,
-       {{"a", ink_colour(), 0, 3, "first", "3"}, {"b", grid_colour(), 3, 4, "second", "1"}},
-       "4 s"});
+      {wild, {{ink_colour(), 0, 3, "first", "3"}, {grid_colour(), 3, 4, "second", "1"}}, "4 s"});
   const std::string svg = draw_bars(bars);
   EXPECT_EQ(test::WellFormed(svg).problem(), "");
   const auto width_before = [&](const char* hint) {
@@ -132,9 +131,10 @@ TEST(DrawBars, ManyRowsAreLabelledNowAndThen) {
             .description = "",
             .axis_title = "s",
             .row_title = "rank",
+            .legend = {{wild, ink_colour()}, {"b", grid_colour()}},
             .rows = {}};
   for (int i = 0; i < 512; ++i) {
-    bars.rows.push_back({std::to_string(i), {{"a", ink_colour(), 0, 1, "", ""}}, ""});
+    bars.rows.push_back({std::to_string(i), {{ink_colour(), 0, 1, "", ""}}, ""});
   }
   const test::WellFormed checked(draw_bars(bars));
   EXPECT_EQ(checked.problem(), "");

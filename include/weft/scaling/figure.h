@@ -34,6 +34,9 @@ struct Table {
   std::vector<std::vector<Cell>> rows;
 };
 
+/// The table less the columns in which no cell holds anything.
+Table without_empty_columns(const Table& table);
+
 /// A number for a reader: `digits` significant ones, none lost before the point ("12345", "0.0123",
 /// "2.0"); "–" for NaN, "∞".
 std::string number_text(double value, int digits);

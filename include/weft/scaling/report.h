@@ -2,11 +2,13 @@
 // Records of runs to a report: figures, tables, and a page of them.
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "weft/run/run_record.h"
 #include "weft/scaling/figure.h"
+#include "weft/scaling/series.h"
 
 namespace weft {
 
@@ -21,8 +23,13 @@ struct FoundRecords {
 /// warning.
 FoundRecords find_records(const std::vector<std::filesystem::path>& paths);
 
+struct ReportOptions {
+  Weak weak = Weak::none;           // how the clips grew with the ranks
+  std::optional<double> bandwidth;  // bytes per second and rank, for the law of exchange
+};
+
 /// Of at least one record. Fits what can be fitted; reads frames from the clips beside the records.
-Report make_report(const FoundRecords& found);
+Report make_report(const FoundRecords& found, const ReportOptions& options = {});
 
 /// Error: path and cause. The file is whole or not there.
 void write_text_file(const std::filesystem::path& path, const std::string& text);

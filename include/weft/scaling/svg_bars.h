@@ -2,6 +2,7 @@
 // Rows along one axis: stacked bars, and the timeline of ranks.
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "weft/scaling/svg.h"
@@ -9,7 +10,6 @@
 namespace weft {
 
 struct BarPart {
-  std::string name;  // in the legend, once
   Colour colour;
   double begin, end;  // along the axis
   std::string hint;   // "" for none
@@ -26,7 +26,8 @@ struct Bars {
   std::string id, title, description;
   double width = 800;
   std::string axis_title;  // with its unit; the axis begins at 0
-  std::string row_title;   // what the rows are: "ranks", "rank"
+  std::string row_title;   // what the labels of rows count: "rank"; "" when they say it themselves
+  std::vector<std::pair<std::string, Colour>> legend;
   std::vector<BarRow> rows;
 };
 
