@@ -24,9 +24,10 @@ build_packages=(
 )
 test_packages=(
   ffmpeg hdf5-tools python3-h5py        # read back what weft writes
+  libopencv-video-dev                   # optional: optical flow, for the figure of temporal consistency
   clang-format-14                       # the version the sources are formatted with
   clang-tidy-16                         # 14 and 15 lack std::source_location
-  clang-16 libfuzzer-16-dev             # fuzzing
+  clang-16 libfuzzer-16-dev libclang-rt-16-dev  # fuzzing
   slurm-wlm munge iproute2              # a real Slurm, for the job scripts
   shellcheck
 )

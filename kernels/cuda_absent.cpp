@@ -18,6 +18,7 @@ void use_cuda_device(int /*index*/) { fail("{}", cuda_absent_reason()); }
 std::unique_ptr<Ops> make_cuda_ops(int /*device_index*/, Precision /*precision*/) {
   return nullptr;
 }
+std::string device_link_version() { fail("{}", cuda_absent_reason()); }
 DeviceLinkId make_device_link_id() { fail("{}", cuda_absent_reason()); }
 std::unique_ptr<DeviceLink> make_device_link(const DeviceLinkId& /*id*/, int /*rank*/, int /*size*/,
                                              double /*timeout*/) {

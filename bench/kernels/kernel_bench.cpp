@@ -1,28 +1,12 @@
 // Speed of the CPU operations at sizes of the real models, as a share of what this machine can do.
 #include <cmath>
 #include <fstream>
-#include <random>
 #include <string>
 
-#include <benchmark/benchmark.h>
-#include <omp.h>
-
-#include "weft/ops/ops.h"
-
-#include "peak.h"
+#include "cpu_measure.h"
 
 namespace weft::bench {
 namespace {
-
-Ops& ops() {
-  static const auto instance = make_cpu_ops(omp_get_max_threads());
-  return *instance;
-}
-
-const Peak& peak() {
-  static const Peak measured = measure_peak(omp_get_max_threads());
-  return measured;
-}
 
 /// The processor's name as the kernel reports it, or "unknown" where there is no such file.
 std::string processor() {
@@ -31,28 +15,6 @@ std::string processor() {
     if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
   }
   return "unknown";
-}
-
-Tensor random_tensor(const Shape& shape) {
-  std::mt19937 engine(1);
-  std::uniform_real_distribution<float> uniform(-1, 1);
-  Tensor x = Tensor::empty(shape);
-  for (float& value : x.span()) value = uniform(engine);
-  return x;
-}
-
-void report_flops(benchmark::State& state, double flops) {
-  const double total = flops * static_cast<double>(state.iterations());
-  state.counters["GFLOP/s"] = benchmark::Counter(total / 1e9, benchmark::Counter::kIsRate);
-  state.counters["percent_of_peak"] =
-      benchmark::Counter(total / 1e9 / peak().gflops * 100, benchmark::Counter::kIsRate);
-}
-
-void report_bytes(benchmark::State& state, double bytes) {
-  const double total = bytes * static_cast<double>(state.iterations());
-  state.counters["GB/s"] = benchmark::Counter(total / 1e9, benchmark::Counter::kIsRate);
-  state.counters["percent_of_stream"] =
-      benchmark::Counter(total / 1e9 / peak().gbytes * 100, benchmark::Counter::kIsRate);
 }
 
 void linear(benchmark::State& state, Activation act) {
@@ -131,12 +93,6 @@ void gated_gelu(benchmark::State& state) {
   const Tensor y = Tensor::empty(a.shape());
   for (auto _ : state) ops().gated_gelu(a, b, y);
   report_bytes(state, 12.0 * static_cast<double>(a.numel()));
-}
-
-// One thread is timed by its own processor time, which other load on the machine hardly changes;
-// several threads by the wall clock.
-void choose_clock(benchmark::internal::Benchmark* b) {
-  if (omp_get_max_threads() > 1) b->UseRealTime();
 }
 
 // Rows are tokens: 4096 of the 32760 of a 480x832x81 clip, and one forward's time embedding.

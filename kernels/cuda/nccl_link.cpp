@@ -61,6 +61,12 @@ class NcclLink final : public DeviceLink {
 
 }  // namespace
 
+std::string device_link_version() {
+  int version = 0;
+  check(ncclGetVersion(&version), "ncclGetVersion");
+  return fmt::format("NCCL {}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+}
+
 DeviceLinkId make_device_link_id() {
   ncclUniqueId made{};
   check(ncclGetUniqueId(&made), "ncclGetUniqueId");

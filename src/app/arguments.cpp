@@ -41,6 +41,12 @@ void add_job_options(CLI::App& command, Typed& typed) {
   }
 }
 
+std::vector<std::string> command_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+  return names;
+}
+
 std::vector<std::string> long_flags(const CLI::App& command) {
   std::vector<std::string> names;
   for (const CLI::Option* option : command.get_options()) {
@@ -63,6 +69,16 @@ void add_unknown(const CLI::App& command, Problems& problems) {
     problems.add("{}: unknown {}{}", word, is_flag ? "flag" : "argument",
                  near.empty() ? fmt::format("; see weft {} --help", command.get_name())
                               : fmt::format("; did you mean {}?", near));
+  }
+}
+
+/// What a measurement of scaling needs of the command line.
+void check_scale_folder(const Arguments& made, Problems& problems) {
+  check_scale_arguments(made.scale, problems);
+  if (!made.scale.from.empty()) return;  // -o is where scaling.json goes, if anywhere
+  if (made.job.output.empty()) problems.add("output: name the folder of the records with -o DIR");
+  if (!made.job.record.empty()) {
+    problems.add("record: every run writes its own into the folder; leave this out");
   }
 }
 
@@ -91,13 +107,20 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
       "batch", "render the clips of a list; any number of runs may share the folder");
   CLI::App* sweep = app.add_subcommand(
       "sweep", "render every combination of some values; a table and one sheet of all");
+  CLI::App* scale = app.add_subcommand(
+      "scale", "time one clip on 1, 2, 4, ... ranks, fit laws of speed-up, predict more ranks");
   CLI::App* plan = app.add_subcommand(
       "plan", "dry run: windows, who computes what, work, bytes, memory, predicted speed-up");
+  CLI::App* bench_net = app.add_subcommand(
+      "bench-net", "measure the network between the ranks of this run, for plans (--network)");
   CLI::App* inspect =
       app.add_subcommand("inspect", "print what a model folder or run record holds");
   CLI::App* report = app.add_subcommand(
       "report", "a page of run records: speed-up, stages, timelines, memory, frames");
   add_report_options(*report, made.report);
+  CLI::App* compare = app.add_subcommand(
+      "compare", "PSNR, SSIM and temporal consistency of two clips, frame by frame");
+  add_compare_options(*compare, made.compare);
   add_job_options(*render, typed);
   std::filesystem::path from_record;
   render
@@ -114,12 +137,19 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
       ->group("Batch")
       ->type_name("DIR");
   sweep->add_option("file", made.path, "axes and base, .toml")->type_name("FILE");
+  add_job_options(*scale, typed);
+  add_scale_options(*scale, made.scale);
   add_job_options(*plan, typed);
   plan->add_option("--ranks", made.ranks, "ranks to plan for (default: those of this run)")
       ->group("Machine")
       ->type_name("INT");
+  plan->add_option("--ranks-per-node", made.ranks_per_node,
+                   "of these on each node (default: up to 8)")
+      ->group("Machine")
+      ->type_name("INT");
+  add_bench_net_options(*bench_net, made.bench_net);
   inspect->add_option("path", made.path, "model folder or run record (.h5)")->type_name("PATH");
-  for (CLI::App* command : {render, batch, sweep, plan, inspect, report}) {
+  for (CLI::App* command : app.get_subcommands({})) {
     command->allow_extras();
     command->add_flag("--verbose", made.verbose, "log details")->group("Machine");
     command->add_flag("--quiet", made.quiet, "log only warnings and errors")->group("Machine");
@@ -142,8 +172,7 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
     if (rest.empty()) {
       made.help = app.help();
     } else {
-      const std::string near =
-          nearest_name(rest.front(), {"render", "batch", "sweep", "plan", "inspect", "report"});
+      const std::string near = nearest_name(rest.front(), command_names(app));
       problems.add("{}: unknown command{}", rest.front(),
                    near.empty() ? "; see weft --help" : fmt::format("; did you mean {}?", near));
     }
@@ -161,9 +190,21 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
     check_report_arguments(made.report, problems);
     return made;
   }
+  if (made.command == "compare") {
+    check_compare_arguments(made.compare, problems);
+    return made;
+  }
+  if (made.command == "bench-net") {
+    check_bench_net_arguments(made.bench_net, problems);
+    return made;
+  }
   if (made.command == "plan" && command.count("--ranks") > 0 &&
       (made.ranks < 1 || made.ranks > 65536)) {
     problems.add("ranks: {}: expected 1 to 65536", made.ranks);
+  }
+  if (made.command == "plan" && command.count("--ranks-per-node") > 0 &&
+      (made.ranks_per_node < 1 || made.ranks_per_node > 65536)) {
+    problems.add("ranks-per-node: {}: expected 1 to 65536", made.ranks_per_node);
   }
   if (made.command == "batch" || made.command == "sweep") {
     check_batch_arguments(made.batch, problems);
@@ -182,6 +223,7 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
   }
   if (made.repeated) check_recorded_model(*made.repeated, made.job, problems);
   if (made.command == "batch" || made.command == "sweep") check_folder_arguments(made, problems);
+  if (made.command == "scale") check_scale_folder(made, problems);
   return made;
 }
 

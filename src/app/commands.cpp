@@ -16,9 +16,12 @@
 
 #include "arguments.h"
 #include "batch_command.h"
+#include "bench_net_command.h"
+#include "compare_command.h"
 #include "from_record.h"
 #include "inspect.h"
 #include "report_command.h"
+#include "scale_command.h"
 #include "sweep_command.h"
 
 namespace weft {
@@ -50,7 +53,14 @@ void watch_for_stops(const Job& job) {
 /// all ranks or on none.
 int run_command(const Arguments& arguments, const Problems& found, const Session& session) {
   const GpuShare share = gpu_share(session);
-  if (share.gpus > 0 && arguments.job.device != "cpu") use_cuda_device(share.index);
+  const std::string& device =
+      arguments.command == "bench-net" ? arguments.bench_net.device : arguments.job.device;
+  if (share.gpus > 0 && device != "cpu") use_cuda_device(share.index);
+  const Communicator comm = Communicator::world();
+  // Before the models are looked at: a rank may be lost there, too.
+  std::optional<Heartbeat> heartbeat;
+  if (comm.size() > 1) heartbeat.emplace(comm, session);
+  if (arguments.command == "bench-net") return bench_net_command(arguments, found, session);
   if (arguments.command == "batch") {
     watch_for_stops(arguments.job);
     return batch_command(arguments, found, session);
@@ -59,16 +69,18 @@ int run_command(const Arguments& arguments, const Problems& found, const Session
     watch_for_stops(arguments.job);
     return sweep_command(arguments, found, session);
   }
-  const Communicator comm = Communicator::world();
+  if (arguments.command == "scale") {
+    watch_for_stops(arguments.job);
+    return scale_command(arguments, found, session);
+  }
   const bool plan = arguments.command == "plan";
   const int ranks = plan && arguments.ranks > 0 ? arguments.ranks : comm.size();
   const PreparedJob prepared =
-      prepare_job(arguments.job, found, comm, session, ranks, plan ? JobUse::plan : JobUse::render);
+      prepare_job(arguments.job, found, comm, session, ranks, plan ? JobUse::plan : JobUse::render,
+                  arguments.ranks_per_node);
   if (plan) {
     if (comm.rank() == 0) {
-      std::fputs(describe(prepared.plan, prepared.clip, prepared.model,
-                          machine_of(arguments.job, session.local_size()))
-                     .c_str(),
+      std::fputs(describe(prepared.plan, prepared.clip, prepared.model, prepared.machine).c_str(),
                  stdout);
     }
     return 0;
@@ -81,8 +93,6 @@ int run_command(const Arguments& arguments, const Problems& found, const Session
   }
   const OutputClaim claim(arguments.job, comm);
   check_checkpoint(arguments.job, prepared, comm);
-  std::optional<Heartbeat> heartbeat;
-  if (comm.size() > 1) heartbeat.emplace(comm, session);
   watch_for_stops(arguments.job);
   try {
     Engine engine(comm, session, machine_of(arguments.job, session.local_size()),
@@ -103,8 +113,11 @@ int look_command(const Arguments& arguments, const Problems& found) {
       return 0;
     }
     found.throw_if_any();
+    if (arguments.command == "compare") return compare_command(arguments.compare);
     if (!arguments.batch.status.empty()) {
       print_batch_status(arguments.batch.status);
+    } else if (arguments.command == "scale") {
+      fit_known_records(arguments);
     } else {
       std::fputs(inspect(arguments.path).c_str(), stdout);
     }
@@ -130,8 +143,9 @@ int run_program(int argc, char** argv) {
     std::fputs(arguments.help.c_str(), stdout);
     return 0;
   }
-  if (arguments.command == "inspect" || arguments.command == "report" ||
-      !arguments.batch.status.empty()) {
+  if (arguments.command == "inspect" || arguments.command == "compare" ||
+      arguments.command == "report" || !arguments.batch.status.empty() ||
+      !arguments.scale.from.empty()) {
     return look_command(arguments, problems);
   }
 

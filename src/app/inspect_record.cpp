@@ -21,7 +21,10 @@ void line(std::string& out, const char* name, const std::string& value) {
 
 const char* plural(std::size_t count) { return count == 1 ? "" : "s"; }
 
-std::string flops_text(double flops) { return fmt::format("{:.4g} TFLOP", flops / 1e12); }
+std::string flops_text(double flops) {
+  return flops < 1e12 ? fmt::format("{:.4g} GFLOP", flops / 1e9)
+                      : fmt::format("{:.4g} TFLOP", flops / 1e12);
+}
 
 double of_stage(const auto& by_stage, Stage stage) {
   return static_cast<double>(by_stage[static_cast<std::size_t>(stage)]);
@@ -131,10 +134,13 @@ void add_ranks(const RunRecord& r, std::string& out) {
     if (r.stage_seconds(static_cast<Stage>(s)) > 0) stages.push_back(static_cast<Stage>(s));
   }
   const bool counted = of_stage(r.flops, Stage::denoise) > 0;
+  const bool on_gpus = r.device == "cuda";
   out += fmt::format("\n{:>5} {:<16}", "rank", "host");
   for (const Stage s : stages) out += fmt::format(" {:>12}", stage_name(s));
   out += fmt::format(" {:>9} {:>8} {:>9}{}\n", "wall s", "GB", "sent MB",
-                     counted ? "  denoise TFLOP/s" : "");
+                     !counted  ? ""
+                     : on_gpus ? "  denoise TFLOP/s"
+                               : "  denoise GFLOP/s");
   for (const RankReport& rank : r.ranks) {
     const auto seconds = exclusive_seconds(rank.spans);
     out += fmt::format("{:>5} {:<16}", rank.rank, shown(rank.host));
@@ -146,7 +152,8 @@ void add_ranks(const RunRecord& r, std::string& out) {
     double flops = 0;
     for (const Span& span : rank.spans) flops += span.stage == Stage::denoise ? span.flops : 0;
     const double spent = of_stage(seconds, Stage::denoise);
-    if (counted && spent > 0) out += fmt::format("  {:>15.4g}", flops / spent / 1e12);
+    if (counted && spent > 0)
+      out += fmt::format("  {:>15.4g}", flops / spent / (on_gpus ? 1e12 : 1e9));
     out += '\n';
   }
 }

@@ -1,5 +1,8 @@
 #include "weft/base/log.h"
 
+#include <ctime>
+
+#include <fmt/chrono.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/dist_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
@@ -40,6 +43,10 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
 }
 
 }  // namespace
+
+std::string utc_now() {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
+}
 
 void log_init(LogLevel level, int rank) {
   log().logger.set_level(to_spdlog(level));

@@ -52,6 +52,10 @@ target_compile_definitions(weft_flags INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:FMT_U
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   target_compile_options(weft_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)
 endif()
+# In a unity build sources are included by another file: GCC takes their anonymous namespaces for a header's.
+if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(weft_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>)
+endif()
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(weft_arch $<IF:$<BOOL:${WEFT_NATIVE}>,-march=native,-march=x86-64-v3>)
   target_compile_options(weft_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:${weft_arch}>)
@@ -64,13 +68,17 @@ if(WEFT_SANITIZE)
   target_link_options(weft_flags INTERFACE -fsanitize=${WEFT_SANITIZE})
 endif()
 
-# weft_layer(NAME DEPENDS public... PRIVATE private...): library weft::NAME from src/NAME/*.cpp
-# (main.cpp is left to the program).
+# weft_layer(NAME DEPENDS public... PRIVATE private... [EXCLUDE regex]): library weft::NAME from src/NAME/*.cpp
+# (main.cpp is left to the program),
+# less those that match the regular expression EXCLUDE.
 function(weft_layer name)
-  cmake_parse_arguments(arg "" "" "DEPENDS;PRIVATE" ${ARGN})
+  cmake_parse_arguments(arg "" "EXCLUDE" "DEPENDS;PRIVATE" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cpp
        ${CMAKE_SOURCE_DIR}/src/${name}/*/*.cpp)
   list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
+  if(arg_EXCLUDE)
+    list(FILTER sources EXCLUDE REGEX "${arg_EXCLUDE}")
+  endif()
   if(sources)
     add_library(weft_${name} STATIC ${sources})
     target_include_directories(weft_${name} PRIVATE ${CMAKE_SOURCE_DIR}/src/${name})

@@ -26,3 +26,5 @@ add_library(weft_csv INTERFACE)
 target_include_directories(weft_csv SYSTEM INTERFACE ${WEFT_CSV_INCLUDE})
 target_link_libraries(weft_csv INTERFACE ${WEFT_CSV_LIBRARY})
 add_library(weft::csv ALIAS weft_csv)
+
+include(WeftOpenCv)  # optional: weft::flow, WEFT_FLOW_OTHER

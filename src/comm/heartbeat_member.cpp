@@ -15,7 +15,7 @@ namespace {
 // The one rank that reports the loss of rank 0 comes first; the others end by themselves so much
 // later, in case that one was lost as well.
 constexpr double after_speaker = 2;    // s
-constexpr double goodbye_seconds = 1;  // for rank 0 to take note
+constexpr double own_goodbye_seconds = 1;  // for rank 0 to take note
 
 class Member final : public HeartbeatLoop {
  public:
@@ -66,7 +66,7 @@ class Member final : public HeartbeatLoop {
     link_.send(packet(PacketKind::goodbye));
     link_.finish_sending();
     // Rank 0 closes when it has read that; to close first could make it lose the last packet.
-    const double until = now_seconds() + goodbye_seconds;
+    const double until = now_seconds() + own_goodbye_seconds;
     while (connected_ && now_seconds() < until) wait_for_packets(until);
   }
 

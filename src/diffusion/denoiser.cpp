@@ -8,7 +8,7 @@ Tensor Denoiser::velocity(Ops& ops, const Tensor& latents, double timestep, std:
   const WanTransformer& net = *expert_.transformer;
   const std::int64_t frames = latents.dim(1), rows = latents.dim(2), cols = latents.dim(3);
   const TokenRange mine = attention.range(frames * (rows / 2) * (cols / 2));
-  const std::array<std::int64_t, 4> key{frames, rows, cols, mine.begin};
+  const std::array<std::int64_t, 5> key{frames, rows, cols, mine.begin, mine.end};
   auto rope = rope_.find(key);
   if (rope == rope_.end()) {
     rope = rope_.emplace(key, net.rope(frames, rows, cols, mine, ops.device())).first;

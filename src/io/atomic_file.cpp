@@ -2,7 +2,9 @@
 
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 #include <system_error>
+#include <vector>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -37,6 +39,25 @@ void sync_to_disk(const fs::path& path, int flags) {
 
 }  // namespace
 
+void remove_unfinished(const fs::path& final_path) {
+  const std::string before = "." + final_path.filename().string() + ".";
+  const std::string after = ".tmp" + final_path.extension().string();
+  std::error_code error;  // an unreadable folder is told by whoever writes into it
+  std::vector<fs::path> found;
+  for (fs::directory_iterator entry(folder_of(final_path), error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (!name.starts_with(before) || !name.ends_with(after)) continue;
+    if (name.size() <= before.size() + after.size()) continue;
+    const auto pid =
+        std::string_view(name).substr(before.size(), name.size() - before.size() - after.size());
+    if (pid.find_first_not_of("0123456789") == std::string_view::npos) {
+      found.push_back(entry->path());
+    }
+  }
+  for (const fs::path& path : found) fs::remove(path, error);
+}
+
 AtomicPath::AtomicPath(fs::path final_path) : final_(std::move(final_path)) {
   const fs::path folder = folder_of(final_);
   std::error_code error;
@@ -55,9 +76,11 @@ AtomicPath::~AtomicPath() {
   if (!committed_) ::unlink(temporary_.c_str());
 }
 
-void AtomicPath::commit() {
+void AtomicPath::commit(const fs::path& previous) {
   WEFT_ASSERT(!committed_, "{} committed twice", final_.string());
   sync_to_disk(temporary_, O_RDONLY);
+  std::error_code none_there;
+  if (!previous.empty()) fs::rename(final_, previous, none_there);
   if (::rename(temporary_.c_str(), final_.c_str()) != 0) {
     fail("cannot rename {} to {}: {}", temporary_.string(), final_.string(), std::strerror(errno));
   }

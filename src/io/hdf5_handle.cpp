@@ -1,5 +1,10 @@
 #include "hdf5_handle.h"
 
+#include <algorithm>
+#include <fstream>
+#include <string_view>
+#include <vector>
+
 #include "weft/base/error.h"
 #include "weft/io/hdf5_file.h"
 
@@ -21,6 +26,23 @@ std::string hdf5_version() {
   unsigned major = 0, minor = 0, release = 0;
   H5get_libversion(&major, &minor, &release);
   return fmt::format("HDF5 {}.{}.{}", major, minor, release);
+}
+
+bool hdf5_has_global_heap(const std::filesystem::path& path) {
+  constexpr std::string_view start("GCOL\x01\0\0\0", 8);  // signature, version, reserved
+  constexpr std::size_t kept = start.size() - 1;
+  std::vector<char> block(std::size_t{1} << 20U);
+  std::ifstream file(path, std::ios::binary);
+  std::size_t held = 0;  // bytes of the last block in which the signature may begin
+  for (;;) {
+    file.read(block.data() + held, static_cast<std::streamsize>(block.size() - held));
+    const std::size_t bytes = held + static_cast<std::size_t>(file.gcount());
+    const std::string_view text(block.data(), bytes);
+    if (text.find(start) != std::string_view::npos) return true;
+    if (!file) return false;
+    held = kept;
+    std::copy_n(text.end() - kept, kept, block.begin());
+  }
 }
 
 void hdf5_start() {

@@ -2,6 +2,7 @@
 // Owners for HDF5 identifiers, and the library's error stack as text. The serial library serves one
 // thread at a time.
 
+#include <filesystem>
 #include <string>
 #include <utility>
 
@@ -41,6 +42,11 @@ void hdf5_start();
 
 /// The error stack of the call that has just failed, outermost cause last, on one line.
 std::string hdf5_error();
+
+/// Whether the file has a global heap, the only place of the format without a checksum: text of
+/// variable length and what virtual datasets are made of lie there, and the library (1.10.8) may
+/// crash or never come back when they are damaged. Reads the file through.
+bool hdf5_has_global_heap(const std::filesystem::path& path);
 
 /// A string type for at most `bytes` bytes of UTF-8 and the NUL that ends them.
 Hdf5Id hdf5_text_type(std::size_t bytes);

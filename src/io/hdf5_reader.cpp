@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fstream>
+#include <optional>
 #include <string_view>
 
 #include "weft/io/hdf5_file.h"
@@ -78,8 +79,9 @@ struct Hdf5Reader::Impl {
     if (result < 0) fail_input("{}: {}: {}", path.string(), what, hdf5_error());
   }
 
+  /// A group; attributes are on groups only. (To open a dataset is to read its layout.)
   [[nodiscard]] Hdf5Id open(const std::string& where) const {
-    Hdf5Id object(H5Oopen(file.get(), where.c_str(), H5P_DEFAULT), &H5Oclose);
+    Hdf5Id object(H5Gopen2(file.get(), where.c_str(), H5P_DEFAULT), &H5Gclose);
     check(object.get(), "has no readable " + where);
     return object;
   }
@@ -138,6 +140,13 @@ struct Hdf5Reader::Impl {
   }
 
   [[nodiscard]] StoredValues dataset(const std::string& where) const {
+    if (!has_heap) has_heap = hdf5_has_global_heap(path);
+    if (*has_heap) {
+      fail_input(
+          "{}: {} cannot be read safely: the file holds text of variable length or datasets that "
+          "keep their values in other files, which weft does not write",
+          path.string(), where);
+    }
     Hdf5Id object(H5Dopen2(file.get(), where.c_str(), H5P_DEFAULT), &H5Dclose);
     check(object.get(), "has no readable dataset " + where);
     check_storage(object.get(), where);
@@ -235,6 +244,7 @@ struct Hdf5Reader::Impl {
   std::filesystem::path path;
   std::uintmax_t file_bytes = 0;
   Hdf5Id file;
+  mutable std::optional<bool> has_heap;  // known when a dataset is asked for
 };
 
 Hdf5Reader::Hdf5Reader(const std::filesystem::path& path) : impl_(std::make_unique<Impl>(path)) {}

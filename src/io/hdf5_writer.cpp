@@ -242,7 +242,7 @@ void Hdf5Writer::dataset(const std::string& where, const std::vector<std::string
   impl_->dataset(where, type.get(), type.get(), cells.data(), {values.size()});
 }
 
-void Hdf5Writer::commit() {
+void Hdf5Writer::commit(const std::filesystem::path& previous) {
   WEFT_ASSERT(impl_->file.valid(), "{} committed twice", impl_->target.final_path().string());
   impl_->check(H5Fclose(impl_->file.release()), "finish");
   const std::size_t bytes = length_of(impl_->image);
@@ -254,7 +254,7 @@ void Hdf5Writer::commit() {
       std::fclose(out.release()) != 0) {
     fail("cannot write {}: {}; is the disk or quota full?", name, std::strerror(errno));
   }
-  impl_->target.commit();
+  impl_->target.commit(previous);
 }
 
 }  // namespace weft

@@ -117,6 +117,7 @@ std::optional<Image> VideoReader::next() {
     // The rule for video, where JPEG's is centred; Y4M does not say for 4:2:2.
     if (frame.chroma_location == AVCHROMA_LOC_UNSPECIFIED)
       frame.chroma_location = AVCHROMA_LOC_LEFT;
+    if (frame.colorspace == AVCOL_SPC_UNSPECIFIED) frame.colorspace = AVCOL_SPC_BT709;
     return image_from_frame(frame);
   }
 }

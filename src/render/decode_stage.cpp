@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "weft/base/activity.h"
+#include "weft/base/log.h"
 #include "weft/parallel/ring_history.h"
 #include "weft/parallel/windows.h"
 
@@ -86,6 +87,7 @@ void decode_exact(RenderContext& context, const ModelFolder& model, const Clip& 
   for (auto& [p, latents] : pieces) {
     const ScopedContext doing(fmt::format("decoding chunk {} of {}", p, count));
     set_activity(Stage::decode, p);
+    log_debug("decode: chunk {} of {}", p, count);
     Tensor frames;
     {
       ScopedStage stage(context.profile, Stage::decode, p);
@@ -122,6 +124,8 @@ void decode_tiles(RenderContext& context, const ModelFolder& model, const Clip& 
   for (const Range& chunk : decode_chunks(clip.latents.frames().size(), 1)) {
     const auto position = chunk.begin == 0 ? ChunkPosition::first : ChunkPosition::later;
     const std::int64_t frames = chunk.begin == 0 ? 1 : chunk.size() * model.time_factor();
+    set_activity(Stage::decode, chunk.begin);
+    log_debug("decode: chunk {} of {}", chunk.begin, clip.latents.frames().size());
     std::map<int, Tensor> mine;  // [frames, tile rows, tile cols, 3]
     for (const auto& [p, latents] : pieces) {
       ScopedStage stage(context.profile, Stage::decode, p);

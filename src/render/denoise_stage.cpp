@@ -180,6 +180,7 @@ class Denoising {
     for (std::size_t i = 0; i < mine.size(); ++i) {
       const ScopedContext doing(fmt::format("window {}, step {}", mine[i], step + 1));
       set_activity(Stage::denoise, step + 1, mine[i]);
+      log_debug("denoise: step {}, window {}", step + 1, mine[i]);
       Tensor input = windows.latents[i];
       const Box& box = windows.box(i);
       if (has_given_frame(box)) {

@@ -5,6 +5,8 @@
 
 #include "weft/model/cost_size.h"
 
+#include "plan_speed.h"
+
 namespace weft {
 namespace {
 
@@ -18,38 +20,7 @@ AxisWindows tile_axis(std::int64_t pixels, std::int64_t align) {
   return cover_axis(pixels, size, overlap, align);
 }
 
-std::vector<double> window_flops(const WindowPlan& windows, const Clip& clip,
-                                 const ModelFolder& model) {
-  std::vector<double> flops;
-  const TransformerSize size = cost_size(model.transformer);
-  for (const auto& window : windows.windows) {
-    flops.push_back(transformer_flops(size, tokens_of(window.box), clip.text_length).total());
-  }
-  return flops;
-}
-
-GridWork grid_work(const WindowPlan& windows, const Clip& clip, const ModelFolder& model,
-                   const Machine& machine) {
-  GridWork work{.window_tokens = {},
-                .heads = model.transformer.heads,
-                .head_dim = model.transformer.head_dim,
-                .layers = model.transformer.layers,
-                .window_flops = window_flops(windows, clip, model),
-                .guided = clip.guided(),
-                .element_bytes = machine.precision == Precision::f32 ? 4.0 : 2.0,
-                .ranks_per_node = machine.ranks_per_node,
-                // On the CPU the same job gives the same bytes on any number of ranks.
-                .ring_unasked = machine.device == DeviceKind::cuda};
-  for (const auto& window : windows.windows) work.window_tokens.push_back(tokens_of(window.box));
-  return work;
-}
-
 }  // namespace
-
-MachineSpeed speed_of(const Machine& machine) {
-  return machine.device == DeviceKind::cpu ? cpu_speed()
-                                           : gpu_speed(machine.precision == Precision::fp8);
-}
 
 std::vector<int> RenderPlan::windows_of(int rank) const {
   std::vector<int> mine;
@@ -188,22 +159,14 @@ PlanFigures plan_figures(const RenderPlan& plan, const Clip& clip, const ModelFo
     }
   }
   f.flops_denoise = f.flops_forward * branches * clip.steps;
-  f.flops_decode = 0;
+  f.flops_decode = decode_flops(plan, clip, model);
   std::vector<bool> decodes(ranks, false);
-  if (clip.decode == DecodeKind::exact) {
-    f.flops_decode = vae_decode_cost(vae, clip.latents).flops;
-    const double share = f.flops_decode / static_cast<double>(plan.pieces.size());
-    for (const int rank : plan.piece_owner) {
-      f.flops_of_rank[static_cast<std::size_t>(rank)] += share;
-      decodes[static_cast<std::size_t>(rank)] = true;
-    }
-  } else {
-    for (std::size_t p = 0; p < plan.pieces.size(); ++p) {
-      const double flops = vae_decode_cost(vae, plan.pieces[p]).flops;
-      f.flops_decode += flops;
-      f.flops_of_rank[static_cast<std::size_t>(plan.piece_owner[p])] += flops;
-      decodes[static_cast<std::size_t>(plan.piece_owner[p])] = true;
-    }
+  for (std::size_t p = 0; p < plan.pieces.size(); ++p) {
+    const auto rank = static_cast<std::size_t>(plan.piece_owner[p]);
+    f.flops_of_rank[rank] += clip.decode == DecodeKind::exact
+                                 ? f.flops_decode / static_cast<double>(plan.pieces.size())
+                                 : vae_decode_cost(vae, plan.pieces[p]).flops;
+    decodes[rank] = true;
   }
 
   // Every lane (the ranks at one position of the groups) exchanges the same between its groups.
@@ -234,16 +197,13 @@ PlanFigures plan_figures(const RenderPlan& plan, const Clip& clip, const ModelFo
     f.memory_of_rank.push_back(
         std::max({f.text_memory[r], f.denoise_memory[r], f.decode_memory[r]}));
   }
+  const PlanPrediction here = predict(plan, clip, model, machine);
+  f.step = here.step;
+  f.seconds = here.seconds;
   const MachineSpeed speed = speed_of(machine);
   const GridWork work = grid_work(plan.windows, clip, model, machine);
-  f.step = predict_step(plan.grid, work, speed);
-  std::vector<int> pieces_of(ranks, 0);
-  for (const int rank : plan.piece_owner) ++pieces_of[static_cast<std::size_t>(rank)];
-  const double decode = f.flops_decode / speed.flops;
-  const double share = static_cast<double>(*std::ranges::max_element(pieces_of)) /
-                       static_cast<double>(plan.pieces.size());
-  f.seconds = clip.steps * f.step.seconds + decode * share;
-  f.one_rank_seconds = clip.steps * predict_step({}, work, speed).seconds + decode;
+  f.one_rank_seconds =
+      clip.steps * predict_step({}, work, speed).seconds + f.flops_decode / speed.flops;
   return f;
 }
 
@@ -335,17 +295,15 @@ std::string describe(const RenderPlan& plan, const Clip& clip, const ModelFolder
                        mine.empty() && pieces.empty() ? "  idle" : "");
   }
   if (plan.ranks > shown) out += fmt::format("  ... {} more ranks\n", plan.ranks - shown);
-  const MachineSpeed speed = speed_of(machine);
   out += fmt::format(
       "\npredicted  a step {:.3g} s (exchange {:.2g} s, {} sent per rank), denoise and decode "
-      "{:.4g} "
-      "s; on one rank {:.4g} s: speed-up {:.2f}\n"
-      "assumed    {} per rank, {:g} GB/s per rank within a node of {}, {:g} GB/s between nodes, "
-      "{:g} us per exchange, {:g} % of an exchange hidden behind attention\n",
+      "{:.4g} s; on one rank {:.4g} s: speed-up {:.2f}\n\n",
       f.step.seconds, f.step.exchange_seconds, bytes_text(f.step.bytes_per_rank), f.seconds,
-      f.one_rank_seconds, f.speedup(), flops_text(speed.flops) + "/s", speed.node_bytes / 1e9,
-      machine.ranks_per_node, speed.network_bytes / 1e9, speed.latency * 1e6,
-      speed.overlapped * 100);
+      f.one_rank_seconds, f.speedup());
+  if (const std::string table = scaling_text(plan, clip, model, machine); !table.empty()) {
+    out += table + "\n";
+  }
+  out += speed_text(machine);
   return out;
 }
 

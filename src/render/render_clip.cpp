@@ -1,4 +1,5 @@
 #include "weft/base/activity.h"
+#include "weft/base/log.h"
 #include "weft/device/device_api.h"
 
 #include "stages.h"
@@ -37,6 +38,7 @@ void render_clip(RenderContext& context, const ModelFolder& model, const Clip& c
   context.models.use(model, [&](ModelPart part, const std::function<void()>& load) {
     const ScopedStage stage(context.profile, Stage::load);
     set_activity(Stage::load, static_cast<std::int64_t>(part));
+    log_debug("load: the {}", part_name(part));
     load();
   });
   PeakMemory peak(context);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "weft/base/activity.h"
+#include "weft/base/log.h"
 #include "weft/model/cost_size.h"
 
 #include "stages.h"
@@ -27,6 +28,7 @@ void encode_unknown(RenderContext& context, const ModelFolder& model, const Clip
   for (const std::string& text : wanted) {
     if (!missing(text)) continue;
     set_activity(Stage::encode_text, static_cast<std::int64_t>(known.size()));
+    log_debug("encode_text: \"{}\"", text);
     const auto ids = tokenizer.encode(text, static_cast<int>(clip.text_length));
     stage.add_flops(text_encoder_flops(cost_size(model.text), std::ssize(ids)));
     known[text] = encoder.encode(context.ops, ids).to(DeviceKind::cpu);

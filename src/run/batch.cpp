@@ -5,7 +5,6 @@
 #include <random>
 
 #include "weft/base/log.h"
-#include "weft/comm/heartbeat.h"
 #include "weft/run/queue_folder.h"
 #include "weft/run/stop_request.h"
 
@@ -125,8 +124,6 @@ BatchEnd run_batch(const std::vector<ListedJob>& jobs, const BatchOptions& optio
   const int ranks = group_size(options, world, problems);
   fill_folder(check_jobs(jobs, options, problems, ranks, world, session), options, world);
 
-  std::optional<Heartbeat> heartbeat;
-  if (world.size() > 1) heartbeat.emplace(world, session);
   const int group_index = world.rank() / ranks;
   const Communicator group = world.split(group_index);
   GroupTally tally;

@@ -58,10 +58,9 @@ class ListCheck {
     const auto [at, is_new] = works_.try_emplace(plan_key(job));
     Planned& planned = at->second;
     if (is_new) {
-      const Machine machine = machine_of(job, session_.local_size());
-      make_plan(ranks_, machine, made, planned.problems);
+      make_plan(ranks_, session_.local_size(), made, planned.problems);
       if (planned.problems.empty()) {
-        planned.work = work_of(plan_figures(made.plan, made.clip, made.model, machine));
+        planned.work = work_of(plan_figures(made.plan, made.clip, made.model, made.machine));
         for (int rank = 0; rank < ranks_; ++rank) {
           if (!planned.problems.empty()) break;
           check_memory(job, made, rank, free_, planned.problems);

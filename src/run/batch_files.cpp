@@ -42,7 +42,7 @@ Job stored_job(const fs::path& folder, const std::string& id, const Job& default
     if (of_the_run(key)) copy_key(key, defaults, job);
   }
   Problems problems;
-  read_job_file(folder / "jobs" / id / "job.toml", job, problems);
+  read_job_file(folder / "jobs" / id / "job.toml", job, problems, JobFileFrom::weft);
   problems.throw_if_any();
   job.output = batch_clip(folder, id, job);
   return job;
@@ -67,10 +67,8 @@ Job unpack_job(const std::string& text) {
 }
 
 void clear_job_folder(const Job& job) {
+  remove_unfinished_files(job);
   std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(job.output.parent_path(), ignored)) {
-    if (entry.path().filename().string().starts_with(".clip.")) fs::remove(entry.path(), ignored);
-  }
   fs::create_directories(work_folder(job), ignored);  // else checkpoints say what is wrong
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <random>
 
+#include "weft/base/log.h"
 #include "weft/base/stages.h"
 
 namespace weft {
@@ -86,7 +87,14 @@ Turn BatchTurns::next(const std::function<bool()>& finish_pending) {
   const bool over = std::ranges::all_of(jobs_, [](const JobView& job) {
     return job.state == JobState::done || job.state == JobState::parked;
   });
-  if (over || folder_.blocked()) return {};
+  if (over) return {};
+  if (folder_.blocked()) {
+    log_error(
+        "no more jobs are taken here: this worker or its host is blocked; see weft batch --status "
+        "{}",
+        options_.folder.string());
+    return {};
+  }
   return wait();
 }
 

@@ -31,7 +31,7 @@ class SharedFailure : public Error {
 };
 class LostLease : public SharedFailure {
  public:
-  LostLease() : SharedFailure("another run has taken the job over") {}
+  LostLease() : SharedFailure("another run has taken the job over, or its folder is gone") {}
 };
 
 double host_memory(const Session& session) {
@@ -178,13 +178,13 @@ void BatchWorker::render(Turn turn, const std::string& job_text) {
 }
 
 void BatchWorker::prepare(Current& current) {
-  const Machine machine = machine_of(current.job, session_.local_size());
   try {
     Problems problems;
     current.prepared =
         check_alone(current.job, JobUse::render, group_.rank(), session_, known_, problems);
     throw_if_any_rank_has_problems(group_, problems);
-    make_plan(group_.size(), machine, current.prepared, problems);
+    share_network(current.job, group_, known_, current.prepared);
+    make_plan(group_.size(), session_.local_size(), current.prepared, problems);
     if (problems.empty()) {
       check_memory(current.job, current.prepared, group_.rank(), free_memory_, problems);
     }

@@ -77,9 +77,7 @@ void CheckpointFiles::write(const DenoiseState& state) const {
     }
     out.attribute(group, "absent", absent);
   }
-  std::error_code none_there;
-  fs::rename(file_, previous(), none_there);
-  out.commit();
+  out.commit(previous());
 }
 
 DenoiseState CheckpointFiles::read_file(const fs::path& path) const {

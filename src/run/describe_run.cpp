@@ -8,6 +8,7 @@
 
 #include "weft/device/device_api.h"
 #include "weft/device/gpu_energy.h"
+#include "weft/io/flow_meter.h"
 #include "weft/io/hdf5_file.h"
 #include "weft/io/video_encoder.h"
 #include "weft/run/checkpoint.h"
@@ -101,6 +102,7 @@ RunRecord describe_run(const Job& job, const PreparedJob& prepared, const Sessio
   const char* slurm_job = std::getenv("SLURM_JOB_ID");
   r.slurm_job = slurm_job == nullptr ? "" : slurm_job;
   r.versions = library_versions(session, machine.device);
+  if (job.quality_figures) r.versions.push_back(FlowMeter::library());
   for (const JobKey& key : job_keys()) r.config.emplace_back(key.name, config_text(key, job));
   describe_clip(prepared.clip, r);
   r.model = model.name;

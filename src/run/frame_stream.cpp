@@ -1,6 +1,8 @@
 // Receives frames from the decode stage in order, hands them to the encoder, the contact sheet and
-// the seam meter.
+// the meters.
 #include "weft/run/frame_stream.h"
+
+#include <future>
 
 namespace weft {
 namespace {
@@ -8,10 +10,11 @@ constexpr std::size_t most_waiting = 2;  // pushes: one being filled, one being 
 }
 
 FrameStream::FrameStream(std::unique_ptr<VideoEncoder> encoder, std::optional<ContactSheet> sheet,
-                         SeamMeter seams)
+                         SeamMeter seams, std::optional<FlowMeter> flow)
     : encoder_(std::move(encoder)),
       sheet_(std::move(sheet)),
       seams_(std::move(seams)),
+      flow_(std::move(flow)),
       thread_([this] { run(); }) {}
 
 FrameStream::~FrameStream() { close(); }
@@ -45,6 +48,26 @@ void FrameStream::finish() {
   busy_ += now_seconds() - begin;
 }
 
+// chunk: [F, H, W, 3]. The flow takes as long as the encoder or longer, and each keeps its own
+// order of frames: they work beside each other.
+void FrameStream::encode(const Tensor& chunk) {
+  const auto each_frame = [&](const auto& use) {
+    for (std::int64_t f = 0; f < chunk.dim(0); ++f) use(chunk.slice(f, f + 1).span<std::uint8_t>());
+  };
+  std::future<void> measuring;  // waits for the end when it is destroyed
+  if (flow_) {
+    measuring = std::async(std::launch::async, each_frame,
+                           [&](std::span<const std::uint8_t> pixels) { flow_->add(pixels); });
+  }
+  each_frame([&](std::span<const std::uint8_t> pixels) {
+    encoder_->write(pixels);
+    if (sheet_) sheet_->add(frames_, pixels);
+    seams_.add(pixels);
+    ++frames_;
+  });
+  if (measuring.valid()) measuring.get();
+}
+
 void FrameStream::run() {
   for (;;) {
     Tensor chunk;  // [F, H, W, 3]
@@ -56,13 +79,7 @@ void FrameStream::run() {
     }
     try {
       const double begin = now_seconds();
-      for (std::int64_t f = 0; f < chunk.dim(0); ++f) {
-        const auto pixels = chunk.slice(f, f + 1).span<std::uint8_t>();
-        encoder_->write(pixels);
-        if (sheet_) sheet_->add(frames_, pixels);
-        seams_.add(pixels);
-        ++frames_;
-      }
+      encode(chunk);
       busy_ += now_seconds() - begin;
     } catch (...) {
       const std::lock_guard lock(mutex_);

@@ -188,6 +188,9 @@ std::vector<JobKey> make_keys() {
                  "write the job into the clip's metadata (default true)"),
       toggle_key("contact-sheet", &Job::contact_sheet, output,
                  "also write a PNG of frames beside the clip (default false)"),
+      toggle_key("quality-figures", &Job::quality_figures, output,
+                 "measure temporal consistency by optical flow, some 30 ms a frame of 832 x 480 on "
+                 "one core beside the encoder (default false)"),
       path_key("record", &Job::record, "PATH|none", output,
                "file for the run record (default: beside the clip, .record.h5)"),
 
@@ -201,6 +204,9 @@ std::vector<JobKey> make_keys() {
       text_key(
           "parallel", &Job::parallel, parallel_rule, "auto|KIND=N,...", machine,
           "how ranks share the work: groups, cfg, ulysses, ring (default auto; see weft plan)"),
+      path_key(
+          "network", &Job::network, "FILE", machine,
+          "figures of weft bench-net, by which the ranks' shares are chosen (default: assumed)"),
       toggle_key("shard-weights", &Job::shard_weights, machine,
                  "each rank of a group keeps its part of the transformer (default false)"),
       toggle_key("oversubscribe", &Job::oversubscribe, machine,

@@ -109,7 +109,7 @@ void unpack(std::span<const std::byte> bytes, DenoiseState& into) {
 }  // namespace
 
 CheckpointFiles checkpoint_files(const Job& job, const PreparedJob& prepared) {
-  return {work_folder(job) / "checkpoint.h5", job_identity(job, prepared)};
+  return {checkpoint_path(job), job_identity(job, prepared)};
 }
 
 void check_checkpoint(const Job& job, const PreparedJob& prepared, const Communicator& comm) {
@@ -188,6 +188,7 @@ void JobCheckpoints::save(DenoiseState mine) {
   }
   last_ = now_seconds();
   seconds_spent_ += last_ - begin;
+  ++count_;
   step_begin_ = last_;
 }
 

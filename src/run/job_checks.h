@@ -28,11 +28,14 @@ class KnownInputs {
   const Model& model(const std::filesystem::path& path);
   /// InputError as read_image().
   const Image& image(const std::filesystem::path& path);
+  /// The text of a network file. InputError as read_network_text().
+  const std::string& network(const std::filesystem::path& path);
 
  private:
   std::map<std::filesystem::path, Model> models_;
   std::filesystem::path image_path_;
   Image image_;
+  std::map<std::filesystem::path, std::string> networks_;
 };
 
 /// Keys, device, model, sizes, prompts; on rank 0 also image and output. Without a plan.
@@ -42,8 +45,12 @@ PreparedJob check_alone(const Job& job, JobUse use, int rank, const Session& ses
 /// That this rank has the device the job asks for.
 void check_device(const Job& job, JobUse use, const Session& session, Problems& problems);
 
-/// Fills the plan.
-void make_plan(int ranks, const Machine& machine, PreparedJob& made, Problems& problems);
+/// Gives every rank what rank 0 has read of the job's network file, if it names one: plans are the
+/// same everywhere. Collective.
+void share_network(const Job& job, const Communicator& comm, KnownInputs& known, PreparedJob& made);
+
+/// Fills the plan, for `made.machine` with so many ranks on a node.
+void make_plan(int ranks, int ranks_per_node, PreparedJob& made, Problems& problems);
 
 /// Problems when one of the stages does not fit into `free` bytes of GPU memory on `rank`. Nothing
 /// for a job on the CPU.
@@ -51,8 +58,5 @@ void check_memory(const Job& job, const PreparedJob& made, int rank, double free
                   Problems& problems);
 /// Bytes of GPU memory that are free on this rank's device; 0 without one.
 double free_gpu_memory();
-
-/// Throws the union of all ranks' problems on every rank. Collective.
-void throw_if_any_rank_has_problems(const Communicator& comm, const Problems& mine);
 
 }  // namespace weft

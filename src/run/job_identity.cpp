@@ -13,11 +13,12 @@ namespace fs = std::filesystem;
 namespace {
 
 // Where files go, who computes and when to stop do not change a pixel of the latents.
-constexpr std::array<std::string_view, 20> without_effect{
-    "model",      "output",        "codec",         "crf",           "preset",
-    "pix-fmt",    "metadata",      "contact-sheet", "record",        "threads",
-    "parallel",   "shard-weights", "device",        "oversubscribe", "checkpoint-every",
-    "time-limit", "resume",        "fps",           "decode",        "price-per-gpu-hour"};
+constexpr std::array<std::string_view, 22> without_effect{
+    "model",           "output",        "codec",         "crf",           "preset",
+    "pix-fmt",         "metadata",      "contact-sheet", "record",        "threads",
+    "parallel",        "shard-weights", "device",        "oversubscribe", "checkpoint-every",
+    "time-limit",      "resume",        "fps",           "decode",        "price-per-gpu-hour",
+    "quality-figures", "network"};
 
 void add_ends(Fnv& hash, const fs::path& file) {
   constexpr std::uint64_t piece = 64 << 10;

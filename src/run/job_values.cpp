@@ -12,6 +12,11 @@ namespace {
 constexpr std::size_t longest_name = 64;
 constexpr std::size_t longest_short_value = 1000;  // bytes of a number, a choice, a size
 
+bool names_file(const JobKey& key, const std::string& text) {
+  const bool none = text.empty() || (text == "none" && key.metavar == std::string("PATH|none"));
+  return key.type == JobValue::path && !none;
+}
+
 }  // namespace
 
 const JobKey* find_job_key(std::string_view name) {
@@ -52,8 +57,23 @@ const char* expected_value(JobValue type) {
 
 std::string from_folder(const JobKey& key, const std::string& text,
                         const std::filesystem::path& folder) {
-  const bool no_file = text.empty() || (text == "none" && key.metavar == std::string("PATH|none"));
-  return key.type == JobValue::path && !no_file ? (folder / text).string() : text;
+  return names_file(key, text) ? (folder / text).string() : text;
+}
+
+std::string confined_to_folder(const JobKey& key, const std::string& text,
+                               const std::filesystem::path& folder) {
+  namespace fs = std::filesystem;
+  std::string path = from_folder(key, text, folder);
+  if (!names_file(key, text) || key.name == std::string_view("model")) return path;
+  std::error_code unknown;
+  const fs::path here = fs::current_path();  // weakly_canonical() leaves what is not there relative
+  const fs::path root = fs::weakly_canonical(here / folder, unknown);
+  const fs::path place = unknown ? fs::path() : fs::weakly_canonical(here / path, unknown);
+  if (!unknown && std::ranges::mismatch(root, place).in1 == root.end()) return path;
+  fail_input(
+      "{}: {} is not inside {}, where the file that names it lies: put it there, or say it "
+      "with --{}",
+      key.name, printable(text), root.string(), key.name);
 }
 
 void set_listed(const JobKey& key, const std::string& text, const std::filesystem::path& folder,
@@ -68,7 +88,7 @@ void set_listed(const JobKey& key, const std::string& text, const std::filesyste
     fail_input("{}: {} bytes long: use at most {}", key.name, text.size(), longest_short_value);
   }
   if (key.name == std::string_view("model") && text.empty()) fail_input("model: is empty");
-  const std::string value = from_folder(key, text, folder);
+  const std::string value = confined_to_folder(key, text, folder);
   std::error_code unreadable;
   if (key.name == std::string_view("image") && !value.empty() &&
       !std::filesystem::is_regular_file(value, unreadable)) {

@@ -27,8 +27,15 @@ const char* expected_value(JobValue type);
 std::string from_folder(const JobKey& key, const std::string& text,
                         const std::filesystem::path& folder);
 
+/// from_folder() for a value out of a file, which may be a stranger's. InputError "KEY: ..." when
+/// it leads out of `folder`, also by a symbolic link. Models alone may lie elsewhere: they are
+/// installed once, and of what is no model nothing is read but the names of its files.
+std::string confined_to_folder(const JobKey& key, const std::string& text,
+                               const std::filesystem::path& folder);
+
 /// Gives `key` a value out of a list or a sweep. InputError "KEY: what is wrong": whatever
-/// JobKey::set says, text that is not UTF-8 or holds U+0000, and an image that is not there.
+/// JobKey::set says, text that is not UTF-8 or holds U+0000, a path that leads out of `folder`, and
+/// an image that is not there.
 void set_listed(const JobKey& key, const std::string& text, const std::filesystem::path& folder,
                 Job& job);
 

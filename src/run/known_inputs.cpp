@@ -1,4 +1,6 @@
 // Models and images that jobs name, read once each.
+#include "weft/run/network_file.h"
+
 #include "job_checks.h"
 
 namespace weft {
@@ -21,6 +23,12 @@ const Image& KnownInputs::image(const std::filesystem::path& path) {
     image_path_ = path;
   }
   return image_;
+}
+
+const std::string& KnownInputs::network(const std::filesystem::path& path) {
+  const auto at = networks_.find(path);
+  if (at != networks_.end()) return at->second;
+  return networks_.emplace(path, read_network_text(path)).first->second;
 }
 
 }  // namespace weft

@@ -50,9 +50,12 @@ OutputClaim::OutputClaim(const Job& job, const Communicator& comm, double lease_
         problem =
             fmt::format("output: {} is being written by {}: wait for it, or write to another file",
                         job.output.string(), owner_text(folder_, lease_timeout));
-      } else if (lease_->taken_from()) {
-        log_info("the run that wrote {} before ended without a word: going on in its place",
-                 job.output.string());
+      } else {
+        if (lease_->taken_from()) {
+          log_info("the run that wrote {} before ended without a word: going on in its place",
+                   job.output.string());
+        }
+        remove_unfinished_files(job);
       }
     } catch (const Error& e) {
       problem = fmt::format("output: {}", e.what());

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include "weft/io/atomic_file.h"
+
 namespace weft {
 namespace fs = std::filesystem;
 namespace {
@@ -51,6 +53,15 @@ fs::path work_folder(const Job& job) { return beside(job.output, ".weft"); }
 fs::path record_path(const Job& job) {
   if (job.record == "none") return {};
   return job.record.empty() ? beside(job.output, ".record.h5") : job.record;
+}
+
+fs::path checkpoint_path(const Job& job) { return work_folder(job) / "checkpoint.h5"; }
+
+void remove_unfinished_files(const Job& job) {
+  for (const fs::path& path :
+       {job.output, sheet_path(job), record_path(job), checkpoint_path(job)}) {
+    if (!path.empty()) remove_unfinished(path);
+  }
 }
 
 void check_side_files(const Job& job, Problems& problems) {

@@ -19,6 +19,13 @@ std::filesystem::path work_folder(const Job& job);
 /// The record's file: as asked, else out/clip.mp4 -> out/clip.record.h5; empty for "none".
 std::filesystem::path record_path(const Job& job);
 
+/// In the work folder.
+std::filesystem::path checkpoint_path(const Job& job);
+
+/// Removes what runs that were killed have left under temporary names; one picture of a numbered
+/// sequence may stay. Only for whoever holds the job's lease.
+void remove_unfinished_files(const Job& job);
+
 /// Folders of contact sheet and record that are missing or cannot be written.
 void check_side_files(const Job& job, Problems& problems);
 

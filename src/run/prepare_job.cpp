@@ -4,7 +4,9 @@
 #include <set>
 
 #include "weft/device/device_api.h"
+#include "weft/io/flow_meter.h"
 #include "weft/run/engine.h"
+#include "weft/run/network_file.h"
 #include "weft/run/render_job.h"
 
 #include "job_checks.h"
@@ -111,11 +113,22 @@ void check_sharding(const RenderPlan& plan, const Machine& machine, Problems& pr
       plan.ranks, plan.grid.str());
 }
 
-/// What only rank 0 checks: it reads the image and writes the files.
+/// What only rank 0 checks: it reads the image and the network file, and writes the files.
 void check_rank_0(const Job& job, JobUse use, KnownInputs& known, PreparedJob& made,
                   Problems& problems) {
   if (std::filesystem::is_regular_file(job.image)) {  // else check_job() has complained
     problems.collect([&] { made.image = known.image(job.image); });
+  }
+  if (use == JobUse::render && job.quality_figures && !FlowMeter::available()) {
+    problems.add(
+        "quality-figures: this weft was built without OpenCV, which finds the optical flow: leave "
+        "the key out, or install libopencv-video-dev and build again");
+  }
+  if (!job.network.empty()) {
+    problems.collect([&] {
+      made.machine.network =
+          network_figures(known.network(job.network), job.network, made.machine.device);
+    });
   }
   if (use == JobUse::render && !job.output.empty()) {
     VideoOptions options = video_options(job, made.clip, made.model);
@@ -166,7 +179,8 @@ Machine machine_of(const Job& job, int ranks_per_node) {
                                                       : Precision::bf16,
                   .ranks_per_node = ranks_per_node,
                   .parallel = {},
-                  .shard_weights = job.shard_weights};
+                  .shard_weights = job.shard_weights,
+                  .network = {}};
   if (parallel_rule(job.parallel).empty()) machine.parallel = parse_grid(job.parallel);
   return machine;
 }
@@ -247,6 +261,7 @@ PreparedJob check_alone(const Job& job, JobUse use, int rank, const Session& ses
     made.model = model->folder;
     for (const std::string& p : model->unreadable.list()) of_model.add("{}", p);
   }
+  made.machine = machine_of(job);
   fill_sampling(made.clip, job, made.model);
   if (model != nullptr && of_model.empty()) {
     for (const std::string& p : model->weights.list()) of_model.add("{}", p);
@@ -257,24 +272,37 @@ PreparedJob check_alone(const Job& job, JobUse use, int rank, const Session& ses
   return made;
 }
 
-void make_plan(int ranks, const Machine& machine, PreparedJob& made, Problems& problems) {
+void share_network(const Job& job, const Communicator& comm, KnownInputs& known,
+                   PreparedJob& made) {
+  if (job.network.empty()) return;
+  std::string text = comm.rank() == 0 ? known.network(job.network) : "";
+  comm.broadcast_string(text, 0);
+  made.machine.network = network_figures(text, job.network, made.machine.device);
+}
+
+void make_plan(int ranks, int ranks_per_node, PreparedJob& made, Problems& problems) {
+  made.machine.ranks_per_node = ranks_per_node;
   try {
-    made.plan = make_render_plan(made.clip, made.model, ranks, machine);
-    check_sharding(made.plan, machine, problems);
+    made.plan = make_render_plan(made.clip, made.model, ranks, made.machine);
+    check_sharding(made.plan, made.machine, problems);
   } catch (const InputError& e) {
     problems.add("parallel: {}", e.what());
   }
 }
 
 PreparedJob prepare_job(const Job& job, const Problems& found, const Communicator& comm,
-                        const Session& session, int plan_ranks, JobUse use) {
+                        const Session& session, int plan_ranks, JobUse use,
+                        int plan_ranks_per_node) {
   Problems problems = found;
   KnownInputs known;
   PreparedJob made = check_alone(job, use, comm.rank(), session, known, problems);
   throw_if_any_rank_has_problems(comm, problems);
+  share_network(job, comm, known, made);
   Problems of_plan;
-  const int per_node = use == JobUse::render ? session.local_size() : std::min(plan_ranks, 8);
-  make_plan(plan_ranks, machine_of(job, per_node), made, of_plan);
+  constexpr int usual_ranks_per_node = 8;
+  const int planned =
+      plan_ranks_per_node > 0 ? plan_ranks_per_node : std::min(plan_ranks, usual_ranks_per_node);
+  make_plan(plan_ranks, use == JobUse::render ? session.local_size() : planned, made, of_plan);
   throw_if_any_rank_has_problems(comm, of_plan);
   if (use == JobUse::render) {
     Problems of_memory;

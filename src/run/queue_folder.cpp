@@ -147,8 +147,8 @@ bool QueueFolder::finish(Lease lease) {
   const fs::path folder = lease.folder();
   // Created exclusively: an owner that was stopped after the question above and wakes up when
   // another has finished changes nothing.
-  const std::string text = fmt::format("{}\t{}\t{}\t{}\n", time_text(), host_name(),
-                                       options_.worker, lease.info().token);
+  const std::string text =
+      fmt::format("{}\t{}\t{}\t{}\n", utc_now(), host_name(), options_.worker, lease.info().token);
   if (!create_exclusively(folder / "done", text)) return false;
   sync_folder(folder);
   try {

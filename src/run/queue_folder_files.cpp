@@ -4,7 +4,6 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 #include <set>
 #include <sstream>
 
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "weft/base/error.h"
+#include "weft/base/log.h"
 
 #include "lease_file.h"
 
@@ -67,15 +67,6 @@ std::string name_rule(const std::string& name) {
   return "";
 }
 
-std::string time_text() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  ::gmtime_r(&now, &parts);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text.data();
-}
-
 std::string host_name() {
   std::array<char, 256> host{};
   ::gethostname(host.data(), host.size() - 1);
@@ -92,12 +83,12 @@ std::string one_line(std::string text, std::size_t most) {
 
 void append_attempt(const fs::path& job_folder, const Attempt& attempt, const std::string& worker) {
   const fs::path path = job_folder / "attempts";
-  constexpr mode_t readable_by_all = 0644;
+  constexpr mode_t world_readable = 0644;
   const FileHandle file(
-      ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, readable_by_all));
+      ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, world_readable));
   if (!file) fail("cannot write {}: {}", path.string(), std::strerror(errno));
   const std::string line = fmt::format(
-      "{}{}\t{}\t{}\t{}\t{}\t{}\n", ends_with_newline(file.get()) ? "" : "\n", time_text(),
+      "{}{}\t{}\t{}\t{}\t{}\t{}\n", ends_with_newline(file.get()) ? "" : "\n", utc_now(),
       kind_names.at(static_cast<std::size_t>(attempt.kind)), host_name(),
       worker.empty() ? "-" : worker, attempt.token, one_line(attempt.error, longest_error));
   const ssize_t wrote = ::write(file.get(), line.data(), line.size());  // one call: one line
@@ -136,7 +127,8 @@ AttemptCount count_attempts(const fs::path& job_folder) {
 }
 
 std::string format_worker(const WorkerView& worker) {
-  std::string text = fmt::format("weft-worker 1\nspeed {:.17g}\n", worker.speed);
+  std::string text =
+      fmt::format("weft-worker 1\nhost {}\nspeed {:.17g}\n", worker.host, worker.speed);
   for (const auto& failure : worker.failures) {
     text += fmt::format("failed {} {}\n", failure.job, failure.token);
   }
@@ -153,6 +145,7 @@ WorkerView parse_worker(const std::string& name, const std::string& text, int bl
     std::istringstream fields(line);
     std::string key;
     fields >> key;
+    if (key == "host") fields >> worker.host;
     if (key == "speed") fields >> worker.speed;
     WorkerView::Failure failure;
     if (key == "failed" && fields >> failure.job >> failure.token) {

@@ -13,9 +13,6 @@ namespace weft {
 /// Empty when `name` can name a file in any queue, else what is wrong with it.
 std::string name_rule(const std::string& name);
 
-/// "2026-01-31T12:00:00Z": for people.
-std::string time_text();
-
 std::string host_name();
 
 /// Control characters become blanks; cut to `most` bytes.

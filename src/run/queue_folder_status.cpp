@@ -81,6 +81,13 @@ std::string QueueFolder::status_text() {
         "that machine, then remove {} to let it work again\n",
         worker.name, worker.failures.size(), (folder_ / "workers" / worker.name).string());
   }
+  for (const std::string& host : blocked_hosts()) {
+    text += fmt::format(
+        "  blocked  host {}: several of its workers are, so no other takes jobs there: check it, "
+        "then "
+        "run again with --retry-parked\n",
+        host);
+  }
   return text;
 }
 

@@ -2,6 +2,7 @@
 // own group only.
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "weft/base/error.h"
 #include "weft/base/log.h"
@@ -33,7 +34,9 @@ std::optional<std::string> pick(const std::vector<const JobView*>& jobs,
 
 WorkerView QueueFolder::worker_view(const std::string& name) const {
   const std::optional<FileSeen> file = read_file(folder_ / "workers" / name);
-  return parse_worker(name, file ? file->content : "", options_.block_after);
+  WorkerView worker = parse_worker(name, file ? file->content : "", options_.block_after);
+  if (worker.host.empty()) worker.host = options_.host.empty() ? host_name() : options_.host;
+  return worker;
 }
 
 std::vector<WorkerView> QueueFolder::workers() const {
@@ -50,8 +53,28 @@ std::vector<WorkerView> QueueFolder::workers() const {
   return workers;
 }
 
+std::vector<std::string> QueueFolder::blocked_hosts() const {
+  constexpr int enough = 2;  // one may have a broken GPU of its own
+  std::map<std::string, int> blocked;
+  std::set<std::string> sound;
+  for (const WorkerView& worker : workers()) {
+    if (worker.blocked) {
+      ++blocked[worker.host];
+    } else if (worker.speed > 0) {
+      sound.insert(worker.host);
+    }
+  }
+  std::vector<std::string> hosts;
+  for (const auto& [host, count] : blocked) {
+    if (count >= enough && !sound.contains(host)) hosts.push_back(host);
+  }
+  return hosts;
+}
+
 bool QueueFolder::blocked() const {
-  return !options_.worker.empty() && worker_view(options_.worker).blocked;
+  if (options_.worker.empty()) return false;
+  const WorkerView me = worker_view(options_.worker);
+  return me.blocked || std::ranges::count(blocked_hosts(), me.host) > 0;
 }
 
 void QueueFolder::set_speed(double speed) {
@@ -100,8 +123,8 @@ int QueueFolder::unblock_workers() {
 
 std::optional<std::string> QueueFolder::choose(const std::vector<JobView>& jobs, JobOrder order,
                                                Balance balance) const {
+  if (blocked()) return std::nullopt;
   const WorkerView own = options_.worker.empty() ? WorkerView{} : worker_view(options_.worker);
-  if (own.blocked) return std::nullopt;
   std::map<std::string, Worker> by_name;  // the same order for everybody
   for (const WorkerView& worker : workers()) by_name[worker.name].speed = worker.speed;
   std::map<std::string, Worker> present;

@@ -1,6 +1,7 @@
 // Receives a prepared job, hands it to the renderer, and leaves clip, contact sheet and run record.
 #include "weft/run/rendered_clip.h"
 
+#include "weft/base/activity.h"
 #include "weft/base/log.h"
 #include "weft/io/contact_sheet.h"
 #include "weft/run/checkpoint.h"
@@ -39,6 +40,15 @@ std::string seam_text(const SeamMeter::Figure& f) {
   add("rows", f.rows);
   add("columns", f.cols);
   return text;
+}
+
+/// What they cost, or "" when there was none.
+std::string checkpoint_text(const JobCheckpoints& checkpoints, const Profile& profile) {
+  if (checkpoints.count() == 0) return "";
+  const double denoise = profile.seconds()[static_cast<std::size_t>(Stage::denoise)];
+  return fmt::format("checkpoints   {}, which held denoising up for {:.3f} s ({:.2f} %)\n",
+                     checkpoints.count(), checkpoints.seconds_spent(),
+                     100 * checkpoints.seconds_spent() / std::max(denoise, 1e-9));
 }
 
 /// Takes frames until the job is told to stop. What is denoised is kept; decoding and encoding are
@@ -105,9 +115,11 @@ std::unique_ptr<FrameStream> open_stream(const Job& job, const PreparedJob& prep
   const Clip& clip = prepared.clip;
   std::optional<ContactSheet> sheet;
   if (job.contact_sheet) sheet.emplace(clip.width, clip.height, clip.frames);
+  std::optional<FlowMeter> flow;
+  if (job.quality_figures) flow.emplace(clip.width, clip.height);
   return std::make_unique<FrameStream>(
       open_video(job.output, video_options(job, clip, prepared.model)), std::move(sheet),
-      SeamMeter(seams_of(prepared.plan, prepared.model), clip.width, clip.height));
+      SeamMeter(seams_of(prepared.plan, prepared.model), clip.width, clip.height), std::move(flow));
 }
 
 std::optional<double> joules_since(const std::optional<double>& before, const Engine& engine) {
@@ -214,11 +226,12 @@ ClipReport RenderedClip::finish(const std::function<void()>& before_naming) {
                     .resumed = record.resumed_steps > 0};
   {
     const ScopedStage stage(s.profile, Stage::encode_video);  // what is left after decoding
+    set_activity(Stage::encode_video);
+    log_debug("encode_video: the last frames");
     s.stream->drain();
     if (before_naming) before_naming();
     s.stream->finish();
     if (s.stream->sheet()) write_png(sheet_path(s.job), s.stream->sheet()->picture());
-    s.checkpoints->remove();
   }
   mine.spans = s.profile.spans();
   shift_spans(mine.spans, s.begin);
@@ -227,14 +240,23 @@ ClipReport RenderedClip::finish(const std::function<void()>& before_naming) {
   record.frames_made = s.stream->frames();
   record.encoder_seconds = s.stream->busy_seconds();
   record.seams = s.stream->seam_figure();
+  record.warping_error = s.stream->warping_error();
   const auto file = record_path(s.job);
   if (!file.empty()) write_run_record(file, record);
+  s.checkpoints->remove();  // last: while anything can fail, the next attempt starts from it
   report.text = "\n" + stage_table(record.ranks, record.encoder_seconds);
   if (const std::string seams = seam_text(record.seams); !seams.empty()) {
     report.text +=
         fmt::format("seam figure   {} (1: window edges cannot be told from the rest)\n", seams);
   }
+  if (const auto error = record.warping_error) {
+    report.text += fmt::format(
+        "warping error {:.3e} (0: still; more for flicker and noise; compare clips of one "
+        "prompt)\n",
+        *error);
+  }
   report.text += cost_text(record);
+  report.text += checkpoint_text(*s.checkpoints, s.profile);
   report.text += fmt::format("clip          {}\n", s.job.output.string());
   if (s.job.contact_sheet) {
     report.text += fmt::format("contact sheet {}\n", sheet_path(s.job).string());

@@ -2,10 +2,10 @@
 #include "weft/run/run_record.h"
 
 #include <algorithm>
-#include <ctime>
 #include <limits>
 #include <map>
 
+#include "weft/base/log.h"
 #include "weft/io/hdf5_file.h"
 
 namespace weft {
@@ -13,15 +13,6 @@ namespace {
 
 constexpr std::int64_t schema = 2;
 constexpr double not_measured = std::numeric_limits<double>::quiet_NaN();
-
-std::string time_text() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  gmtime_r(&now, &utc);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text.data();
-}
 
 std::int64_t count(const auto& list) { return std::ssize(list); }
 
@@ -160,7 +151,7 @@ void write_run_record(const std::filesystem::path& path, const RunRecord& record
   Hdf5Writer file(path);
   file.attribute("/", "schema", schema);
   file.attribute("/", "weft_version", record.weft_version);
-  file.attribute("/", "written", record.written.empty() ? time_text() : record.written);
+  file.attribute("/", "written", record.written.empty() ? utc_now() : record.written);
   file.attribute("/", "command", record.command);
   file.attribute("/", "slurm_job", record.slurm_job);
   file.dataset("/versions", record.versions);

@@ -6,7 +6,7 @@
 
 namespace weft {
 
-int threads_for_rank(const Communicator& comm, const Session& session) {
+double processors_for_rank(const Communicator& comm, const Session& session) {
   cpu_set_t mine;
   CPU_ZERO(&mine);
   if (sched_getaffinity(0, sizeof mine, &mine) != 0) CPU_SET(0, &mine);
@@ -36,7 +36,11 @@ int threads_for_rank(const Communicator& comm, const Session& session) {
   for (std::size_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (CPU_ISSET(cpu, &mine)) share += 1 / sharers[cpu];
   }
-  return std::max(1, static_cast<int>(share + 1e-6));
+  return share;
+}
+
+int threads_for_rank(const Communicator& comm, const Session& session) {
+  return std::max(1, static_cast<int>(processors_for_rank(comm, session) + 1e-6));
 }
 
 }  // namespace weft

@@ -1,9 +1,12 @@
 // Lists of jobs from the checks to the clips, shared by groups of ranks and by runs.
+#include <algorithm>
+#include <sstream>
+
 #include <gtest/gtest.h>
 
 #include "weft/run/run_record.h"
 
-#include "program.h"
+#include "running.h"
 
 namespace weft::test {
 namespace {
@@ -120,6 +123,108 @@ TEST_F(Batch, AFailingJobIsParkedAndTheOthersAreDone) {
   const Outcome mended = batch({"--retry-parked", "--quiet"});
   EXPECT_EQ(mended.exit_code, 0) << mended.err << mended.out;
   EXPECT_TRUE(fs::exists(in_job("bad", "clip.mp4")));
+}
+
+// A machine on which nothing works, here one that does not see the models, takes itself out, and
+// its jobs are done elsewhere with all their attempts.
+TEST_F(Batch, AHostThatFailsDifferentJobsIsTakenOut) {
+  if (std::system("unshare -m sh -c 'mount -t tmpfs none /mnt' 2>/dev/null") != 0) {
+    GTEST_SKIP() << "this machine does not let us hide a folder from a process (unshare -m)";
+  }
+  const fs::path model = folder_.path() / "model";
+  fs::copy(golden_model("tiny-wan21"), model, fs::copy_options::recursive);
+  ASSERT_EQ(batch_of(four, {"--model", model.string(), "--time-limit", "1s"}).exit_code, 75);
+  const Outcome broken = run_weft({"batch", "-o", clips().string(), "--quiet"}, 0,
+                                  "mount -t tmpfs none " + shell_word(model.string()) + " && ");
+  EXPECT_EQ(broken.exit_code, 1) << broken.err;
+  EXPECT_NE(broken.err.find("failed 3 jobs in a row and takes no more"), std::string::npos)
+      << broken.err;
+  EXPECT_NE(broken.err.find("no more jobs are taken here"), std::string::npos) << broken.err;
+  const Outcome status = run_weft({"batch", "--status", clips().string()});
+  EXPECT_NE(status.out.find("4 queued, 0 parked"), std::string::npos) << status.out;
+  EXPECT_NE(status.out.find("blocked  worker "), std::string::npos) << status.out;
+  const Outcome well = batch({"--quiet"});
+  EXPECT_EQ(well.exit_code, 0) << well.err << well.out;
+  EXPECT_NE(well.out.find("4 of 4 jobs are done, 4 of them here"), std::string::npos) << well.out;
+}
+
+int count_of(const std::string& part, const std::string& text) {
+  int n = 0;
+  for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
+  return n;
+}
+
+TEST_F(Batch, ModelsAreLoadedOnceAndStay) {
+  const Outcome ran = batch_of(four, {"--verbose"});
+  ASSERT_EQ(ran.exit_code, 0) << ran.err;
+  for (const char* model : {"text encoder", "transformer", "decoder"}) {
+    EXPECT_EQ(count_of(std::string("load: the ") + model, ran.err), 1) << model << ran.err;
+  }
+  EXPECT_EQ(count_of("encode_text: \"", ran.err), 5);  // and the empty one of guidance, once
+}
+
+// Would catch: a text encoder that comes and goes for every prompt.
+TEST_F(Batch, WhereModelsCannotStayPromptsAreEncodedTogether) {
+  std::ofstream(folder_.path() / "list.csv") << four;
+  Words words{"batch",         (folder_.path() / "list.csv").string(),
+              "--model",       golden_model("tiny-wan21"),
+              "--verbose",     "-o",
+              clips().string()};
+  words.insert(words.end(), small.begin(), small.end());
+  Running little(words, 0, {{"LD_PRELOAD", preloaded("small_memory")}});
+  ASSERT_EQ(little.wait(120).exit_code, 0) << little.err();
+  const std::string log = little.err();
+  EXPECT_EQ(count_of("load: the text encoder", log), 1) << log;
+  EXPECT_EQ(count_of("load: the transformer", log), 4) << log;
+  EXPECT_EQ(count_of("encode_text: \"", log.substr(0, log.find("denoise: step 1,"))), 5) << log;
+  EXPECT_EQ(count_of("encode_text: \"", log), 5);
+  const std::string apart = read_file(in_job("d", "clip.mp4"));
+  fs::remove_all(clips());
+  ASSERT_EQ(batch_of(four).exit_code, 0);
+  EXPECT_TRUE(read_file(in_job("d", "clip.mp4")) == apart);
+}
+
+// The last frames of a clip are encoded beside the next job: its text and its first steps.
+TEST_F(Batch, TheEncoderOverlapsTheNextJob) {
+  const Outcome ran = batch_of(four, {"--verbose", "--steps", "20"});
+  ASSERT_EQ(ran.exit_code, 0) << ran.err;
+  std::vector<std::string> order;
+  std::istringstream lines(ran.err);
+  for (std::string line; std::getline(lines, line);) {
+    for (const char* part : {"job b: ", "encode_text: \"a grey heron", "denoise: step 1,",
+                             "denoise: step 2,", "encode_video: "}) {
+      if (line.find(part) != std::string::npos) order.emplace_back(part);
+    }
+  }
+  const auto second = std::ranges::find(order, "job b: ");
+  ASSERT_GT(std::distance(second, order.end()), 4) << ran.err;
+  EXPECT_EQ(std::vector<std::string>(second, second + 5),
+            (std::vector<std::string>{"job b: ", "encode_text: \"a grey heron", "denoise: step 1,",
+                                      "encode_video: ", "denoise: step 2,"}))
+      << ran.err;
+}
+
+// Would catch: a flag that does not reach the queue, a priority column that is read and forgotten.
+TEST_F(Batch, ScheduleDecidesTheOrder) {
+  const std::string list =
+      "id,prompt,frames,priority\nlow,kite,1,low\nlong,kite,9,normal\nmid,kite,5,\n"
+      "high,kite,5,high\n";
+  for (const auto& [schedule, order] :
+       {std::pair<std::string, Words>{"fifo", {"low", "long", "mid", "high"}},
+        {"priority", {"high", "long", "mid", "low"}},
+        {"shortest", {"low", "mid", "high", "long"}},
+        {"largest", {"long", "mid", "high", "low"}}}) {
+    fs::remove_all(clips());
+    const Outcome ran = batch_of(list, {"--schedule", schedule, "--steps", "1"});
+    ASSERT_EQ(ran.exit_code, 0) << ran.err;
+    Words done;
+    std::istringstream lines(ran.out);
+    for (std::string word; lines >> word;) {
+      if (word == "done" && lines >> word) done.push_back(word);
+    }
+    ASSERT_GE(done.size(), 4U) << ran.out;
+    EXPECT_EQ(Words(done.begin(), done.begin() + 4), order) << schedule << ran.out;
+  }
 }
 
 TEST_F(Batch, JobTimeout) {

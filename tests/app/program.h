@@ -31,19 +31,20 @@ inline std::string shell_word(const std::string& word) {
   return text + "'";
 }
 
-/// `ranks` 0: without mpirun. More ranks than processors are allowed, as root in a container too.
+/// More ranks than processors are allowed, as root in a container too.
+inline void prepare_mpi() {
+  for (const char* name : {"OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM",
+                           "OMPI_MCA_rmaps_base_oversubscribe"}) {
+    setenv(name, "1", 1);
+  }
+  setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 1);
+}
+
+/// `ranks` 0: without mpirun.
 /// `before`, `after`: shell commands around it, all in a mount namespace of their own.
 inline Outcome run_weft(const std::vector<std::string>& arguments, int ranks = 0,
                         const std::string& before = "", const std::string& after = "") {
-  static const bool prepared = [] {
-    for (const char* name : {"OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM",
-                             "OMPI_MCA_rmaps_base_oversubscribe"}) {
-      setenv(name, "1", 1);
-    }
-    setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 1);
-    return true;
-  }();
-  static_cast<void>(prepared);
+  prepare_mpi();
   const TempFolder logs;
   const std::string out = (logs.path() / "out").string();
   const std::string err = (logs.path() / "err").string();
@@ -58,6 +59,9 @@ inline Outcome run_weft(const std::vector<std::string>& arguments, int ranks = 0
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_file(out),
           read_file(err)};
 }
+
+/// A library for LD_PRELOAD (tests/support/preload).
+inline std::string preloaded(const std::string& name) { return WEFT_PRELOAD + name + ".so"; }
 
 inline std::string golden_model(const std::string& name) {
   return std::string(WEFT_TEST_DATA) + "/golden/" + name;

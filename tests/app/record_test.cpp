@@ -36,7 +36,7 @@ class Record : public testing::Test {
 
   // Two windows.
   const Words small_{
-      "--prompt", "a red balloon", "--width", "128",     "--height", "64",     "--frames",
+      "--prompt", "a red balloon", "--width", "112",     "--height", "64",     "--frames",
       "9",        "--window",      "64x64x9", "--steps", "3",        "--seed", "5"};
   TempFolder folder_;
 };
@@ -221,7 +221,7 @@ TEST_F(Record, InspectShowsEveryPart) {
        {"schema 2", "command", "4711", "HDF5 ", "ranks 0-1 on ", r.ranks[0].device.c_str(),
         r.model_fingerprint.c_str(), r.model_files[0].hash.c_str(), "a red balloon", "2 windows",
         "2 groups", "predicted", "0.0125", "retries", "seam figure", "100 kJ", "step time",
-        "median", "denoise TFLOP/s"}) {
+        "median", "denoise GFLOP/s"}) {
     EXPECT_NE(shown.out.find(part), std::string::npos) << part << " in:\n" << shown.out;
   }
   EXPECT_EQ(shown.out.find('\x1b'), std::string::npos) << "a stranger's control characters";

@@ -14,7 +14,7 @@ void check_text(const Job& job) {
   const auto path = fuzz::write("again.toml", job_text(job));
   Job again;
   Problems problems;
-  read_job_file(path, again, problems);
+  read_job_file(path, again, problems, JobFileFrom::weft);
   WEFT_ASSERT(problems.empty(), "{}\nin\n{}", fmt::join(problems.list(), "\n"), job_text(job));
   for (const JobKey& key : job_keys()) {
     if (key.type == JobValue::path) continue;  // the text makes it absolute

@@ -56,6 +56,12 @@ void check_opened(const char* path) {
   std::abort();
 }
 
+/// No input may make a parser start a program.
+[[noreturn]] void refuse_command(const char* what) {
+  std::fprintf(stderr, "==%d== ERROR: a parser started a program (%s)\n", ::getpid(), what);
+  std::abort();
+}
+
 template <class F>
 F next(const char* name) {
   return reinterpret_cast<F>(::dlsym(RTLD_NEXT, name));
@@ -114,6 +120,27 @@ std::FILE* fopen(const char* path, const char* mode) {
   static const auto real = weft::fuzz::next<std::FILE* (*)(const char*, const char*)>("fopen");
   weft::fuzz::check_opened(path);
   return real(path, mode);
+}
+int execve(const char* path, char* const arguments[], char* const environment[]) noexcept {
+  static const auto real =
+      weft::fuzz::next<int (*)(const char*, char* const[], char* const[])>("execve");
+  if (weft::fuzz::watching) weft::fuzz::refuse_command(path);
+  return real(path, arguments, environment);
+}
+int system(const char* command) {
+  static const auto real = weft::fuzz::next<int (*)(const char*)>("system");
+  if (weft::fuzz::watching) weft::fuzz::refuse_command(command);
+  return real(command);
+}
+std::FILE* popen(const char* command, const char* mode) {
+  static const auto real = weft::fuzz::next<std::FILE* (*)(const char*, const char*)>("popen");
+  if (weft::fuzz::watching) weft::fuzz::refuse_command(command);
+  return real(command, mode);
+}
+pid_t fork() noexcept {
+  static const auto real = weft::fuzz::next<pid_t (*)()>("fork");
+  if (weft::fuzz::watching) weft::fuzz::refuse_command("fork");
+  return real();
 }
 std::FILE* fopen64(const char* path, const char* mode) {
   static const auto real = weft::fuzz::next<std::FILE* (*)(const char*, const char*)>("fopen64");

@@ -1,6 +1,6 @@
 #pragma once
 // What every fuzz target promises: a parser may only return or throw weft's own errors, and opens
-// no file outside the folder that it was given.
+// no file outside the folder that it was given, and starts no program.
 
 #include <cstddef>
 #include <cstdint>

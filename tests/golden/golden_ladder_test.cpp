@@ -7,12 +7,9 @@
 
 #include "weft/base/rng.h"
 #include "weft/device/device_api.h"
-#include "weft/diffusion/denoiser.h"
-#include "weft/diffusion/solver.h"
 #include "weft/io/tokenizer.h"
-#include "weft/model/model_folder.h"
 
-#include "golden/golden_folder.h"
+#include "golden/golden_sampling.h"
 #include "support/tolerance.h"
 
 namespace weft::test {
@@ -66,15 +63,6 @@ class Ladder : public testing::TestWithParam<fs::path> {
     std::printf("  %-28s %.2e\n", what.c_str(), error);
   }
 
-  /// Real rows of a stored embedding: as many as the prompt has tokens, if so many are stored.
-  [[nodiscard]] Tensor embeds(const std::string& name, std::size_t prompt) const {
-    const auto n = static_cast<std::int64_t>(golden.job["token_ids"][prompt].size());
-    const Tensor stored = golden.tensor(name);
-    return stored.slice(0, std::min(n, stored.dim(0))).clone();
-  }
-  [[nodiscard]] std::size_t negative_index() const { return golden.job["token_ids"].size() - 1; }
-  [[nodiscard]] std::int64_t text_length() const { return golden.job["max_sequence_length"]; }
-
   /// 8-bit frames of a decoded clip [F, H, W, 3] against the reference's.
   struct Pixels {
     double psnr;       // dB
@@ -115,13 +103,13 @@ TEST_P(Ladder, TokenIds) {
   const Tokenizer tokenizer(golden.path / "tokenizer");
   const auto& prompts = golden.job["prompts"];
   for (std::size_t i = 0; i < golden.job["token_ids"].size(); ++i) {
-    const bool negative = i == negative_index();
+    const bool negative = i == negative_index(golden);
     const std::string prompt = negative ? golden.job["negative_prompt"] : prompts[i];
     const std::string cleaned = clean_prompt(prompt, TextCleaning::basic);
     if (!negative) {
       EXPECT_EQ(cleaned, golden.job["cleaned"][i].get<std::string>());
     }
-    EXPECT_EQ(tokenizer.encode(cleaned, static_cast<int>(text_length())),
+    EXPECT_EQ(tokenizer.encode(cleaned, static_cast<int>(text_length(golden))),
               golden.job["token_ids"][i].get<std::vector<std::int32_t>>())
         << prompt;
   }
@@ -131,11 +119,11 @@ TEST_P(Ladder, TextEmbeddings) {
   const TextEncoder encoder = model.load_text_encoder(ops());
   const auto check = [&](const std::string& name, std::size_t prompt) {
     const auto ids = golden.job["token_ids"][prompt].get<std::vector<std::int32_t>>();
-    const Tensor want = embeds(name, prompt);
+    const Tensor want = embeds(golden, name, prompt);
     expect_close(encoder.encode(ops(), ids).slice(0, want.dim(0)), want, name);
   };
   check("prompt_embeds", 0);
-  check("negative_embeds", negative_index());
+  check("negative_embeds", negative_index(golden));
   for (std::size_t i = 1; i < golden.job["prompts"].size(); ++i) {
     check("prompt_embeds." + std::to_string(i), i);
   }
@@ -150,7 +138,7 @@ TEST_P(Ladder, Noise) {
 TEST_P(Ladder, Velocity) {
   const WanTransformer net = model.load_transformer("transformer", ops());
   const TextContext text =
-      net.prepare_text(ops(), activation(embeds("prompt_embeds", 0)), text_length());
+      net.prepare_text(ops(), activation(embeds(golden, "prompt_embeds", 0)), text_length(golden));
   const Tensor z = on_device(golden.tensor("noise"));
   const std::int64_t tokens = z.dim(1) * (z.dim(2) / 2) * (z.dim(3) / 2);
   const RopeTable rope = net.rope(z.dim(1), z.dim(2), z.dim(3), {0, tokens}, ops().device());
@@ -203,68 +191,20 @@ class Sampling : public Ladder {
  protected:
   /// Runs all steps of `sampler` from the golden noise and compares after each.
   void run(const std::string& sampler, const std::string& want_name, const Tensor& image_latent) {
-    std::vector<WanTransformer> nets;
-    nets.push_back(model.load_transformer("transformer", ops()));
-    if (model.two_experts) nets.push_back(model.load_transformer("transformer_2", ops()));
-    const double scale = golden.job["guidance_scale"];
-    const auto& second = golden.job["guidance_scale_2"];
-    const auto& boundary_ratio = golden.job["boundary_ratio"];
-    const double boundary =
-        boundary_ratio.is_null()
-            ? 0
-            : boundary_ratio.get<double>() * static_cast<double>(model.scheduler.train_steps);
-    std::vector<Denoiser> denoisers;
-    for (const WanTransformer& net : nets) {
-      const bool low_noise = !denoisers.empty();
-      Expert expert{
-          .transformer = &net,
-          .cond = {net.prepare_text(ops(), activation(embeds("prompt_embeds", 0)), text_length())},
-          .uncond = {},
-          .guidance_scale = low_noise && !second.is_null() ? second.get<double>() : scale};
-      if (scale > 1) {  // the first scale decides for both experts (spec 5, "Loop")
-        expert.uncond = net.prepare_text(
-            ops(), activation(embeds("negative_embeds", negative_index())), text_length());
-      }
-      denoisers.emplace_back(std::move(expert));
-    }
-
-    const Schedule schedule = make_schedule(sampler, golden.job["steps"], golden.job["flow_shift"],
-                                            model.scheduler.train_steps);
-    const auto solver = make_solver(sampler, schedule);
     const Tensor want = golden.tensor(want_name);  // [steps, C, T, H, W]
-    const std::int64_t steps = golden.job["steps"];
-    Tensor x = golden.tensor("noise");
-    const Shape shape = x.shape();
-    for (std::int64_t i = 0; i < steps; ++i) {
-      const auto first = image_latent.defined() ? FirstFrame::given : FirstFrame::noise;
-      Tensor input = x.clone();
-      if (image_latent.defined()) put_first_frame(image_latent, input);
-      const double t = schedule.timesteps[static_cast<std::size_t>(i)];
-      const int expert = expert_at(t, static_cast<int>(denoisers.size()), boundary);
-      const Tensor v = denoisers[static_cast<std::size_t>(expert)].velocity(
-          ops(), on_device(input), t, 0, first, attention, branches);
-      const Tensor moved = on_device(x);
-      solver->step(ops(), static_cast<int>(i), v, moved);
-      x = moved.to(DeviceKind::cpu);
-      const Tensor expected = want.numel() == x.numel() ? want : want.slice(i, i + 1);
-      expect_close(x, expected.reshape(shape), want_name + " step " + std::to_string(i));
-    }
+    const auto compare = [&](std::int64_t step, const Tensor& x) {
+      const Tensor expected = want.numel() == x.numel() ? want : want.slice(step, step + 1);
+      expect_close(x, expected.reshape(x.shape()), want_name + " step " + std::to_string(step));
+    };
+    const Tensor x = GoldenSampling(golden, model, ops())
+                         .run(sampler, image_latent, attention, branches, compare);
     if (image_latent.defined()) {
-      put_first_frame(image_latent, x);
       expect_close(x, golden.tensor("i2v.final"), "i2v.final");
     } else if (sampler == "unipc") {  // what a user sees: prompt to frames, all of it ours
       const double psnr =
           compare_pixels(decode_clip(ops(), model.load_decoder(ops()), on_device(x))).psnr;
       std::printf("  %-28s %.1f dB\n", "final frames, 8 bits", psnr);
       EXPECT_GE(psnr, backend().psnr);
-    }
-  }
-
-  /// x[:, 0] = z[:, 0]  (x [C, T, H, W], z [C, 1, H, W])
-  static void put_first_frame(const Tensor& z, const Tensor& x) {
-    const std::int64_t cells = x.dim(2) * x.dim(3);
-    for (std::int64_t c = 0; c < x.dim(0); ++c) {
-      std::copy_n(z.data<float>() + c * cells, cells, x.data<float>() + c * x.dim(1) * cells);
     }
   }
 };

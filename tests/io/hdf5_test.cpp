@@ -302,12 +302,18 @@ TEST_F(Hdf5, FilesOfOthersAreHarmless) {
   EXPECT_HOLDS(error_of([&] { (void)outside.children("/link"); }), "no readable /link");
   EXPECT_HOLDS(error_of([&] { (void)outside.numbers("/raw"); }), "values in other files");
   EXPECT_HOLDS(error_of([&] { (void)outside.shape("/virtual"); }), "values in other files");
+  const Hdf5Reader damaged(seeds / "damaged_heap");
+  for (const std::string& name : damaged.children("/")) {
+    EXPECT_NE(error_of([&] { (void)damaged.shape("/" + name); }), "") << name;
+    EXPECT_NE(error_of([&] { (void)damaged.numbers("/" + name); }), "") << name;
+  }
   const Hdf5Reader filters(seeds / "filters");
   EXPECT_HOLDS(error_of([&] { (void)filters.numbers("/g"); }), "is compressed");
   const Hdf5Reader odd(seeds / "odd_latest");
   EXPECT_HOLDS(error_of([&] { (void)odd.strings("/vlen"); }), "variable length");
-  EXPECT_HOLDS(error_of([&] { (void)odd.tensor("/null"); }), "no shape");
-  EXPECT_HOLDS(error_of([&] { (void)odd.shape("/seven"); }), "7 dimensions");
+  const Hdf5Reader shapes(seeds / "odd_shapes");
+  EXPECT_HOLDS(error_of([&] { (void)shapes.tensor("/null"); }), "no shape");
+  EXPECT_HOLDS(error_of([&] { (void)shapes.shape("/seven"); }), "7 dimensions");
 }
 
 TEST_F(Hdf5, AtomicPathNamesAndRemoves) {

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "support/moving_texture.h"
+
 namespace weft {
 namespace {
 
@@ -54,6 +56,30 @@ TEST(FrameStream, KeepsTheOrder) {
   EXPECT_EQ(seen.frames, (std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7, 8}));
   EXPECT_TRUE(seen.finished);
   EXPECT_EQ(stream.frames(), 9);
+}
+
+// The flow is measured beside the encoder, of the same frames in the same order.
+TEST(FrameStream, MeasuresWhatItEncodes) {
+  if (!FlowMeter::available()) GTEST_SKIP() << "built without OpenCV: nothing finds the flow";
+  constexpr std::int64_t width = 64, height = 48, frames = 9;
+  Tensor all = Tensor::empty({frames, height, width, 3}, DType::u8);
+  FlowMeter alone(width, height);
+  for (std::int64_t f = 0; f < frames; ++f) {
+    const auto frame = test::texture(width, height, 0.4 * static_cast<double>(f * f), 0);
+    std::ranges::copy(frame, all.slice(f, f + 1).span<std::uint8_t>().begin());
+    alone.add(frame);
+  }
+  SlowEncoder::Seen seen;
+  seen.let_go = 100;
+  FrameStream stream(std::make_unique<SlowEncoder>(seen), {}, SeamMeter({}, width, height),
+                     FlowMeter(width, height));
+  stream.push(all.slice(0, 1));
+  stream.push(all.slice(1, 5));
+  stream.push(all.slice(5, 9));
+  stream.finish();
+  EXPECT_EQ(seen.frames.size(), 9U);
+  EXPECT_GT(alone.warping_error().value(), 0);
+  EXPECT_EQ(stream.warping_error(), alone.warping_error());
 }
 
 TEST(FrameStream, ASlowEncoderHoldsThePusherBack) {

@@ -359,6 +359,25 @@ TEST_F(JobList, ImagesMustBeThere) {
              "3: image: " + (folder_ / ".").string() + " is not a file that can be read"}));
 }
 
+TEST_F(JobList, ImagesStayInTheListsFolder) {
+  const std::filesystem::path beside =
+      folder_.parent_path() / (folder_.filename().string() + ".png");
+  std::ofstream(beside) << "x";
+  std::filesystem::create_symlink(beside, folder_ / "link.png");
+  const std::string name = "../" + beside.filename().string();
+  const std::string rule = " is not inside " + std::filesystem::canonical(folder_).string() +
+                           ", where the file that names it lies: put it there, or say it with "
+                           "--image";
+  EXPECT_EQ(read("csv", "prompt,image\na," + name + "\nb," + beside.string() + "\nc,link.png\n"),
+            (Texts{"2: image: " + name + rule, "3: image: " + beside.string() + rule,
+                   "4: image: link.png" + rule}));
+  EXPECT_EQ(read("jsonl", "{\"prompt\": \"a\", \"image\": \"" + name + "\"}\n"),
+            Texts{"1: image: " + name + rule});
+  EXPECT_EQ(read("toml", "[[job]]\nprompt = \"a\"\nimage = \"" + name + "\"\n"),
+            Texts{"3: image: " + name + rule});
+  std::filesystem::remove(beside);
+}
+
 // ---- ids -------------------------------------------------------------------------------------
 
 TEST_F(JobList, IdsThatAreNoFolderNamesAreRefused) {
@@ -450,7 +469,7 @@ TEST_F(JobList, JobTextReadsBackAsTheSameJob) {
   std::ofstream(file, std::ios::binary) << job_text(job);
   Job back;
   Problems problems;
-  read_job_file(file, back, problems);
+  read_job_file(file, back, problems, JobFileFrom::weft);
   EXPECT_EQ(problems.list(), none);
   for (const JobKey& key : job_keys()) EXPECT_EQ(key.get(back), key.get(job)) << key.name;
   EXPECT_EQ(job_text(Job{}), "");

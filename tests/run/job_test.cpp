@@ -281,7 +281,7 @@ class JobFile : public testing::Test {
 TEST_F(JobFile, SetsEveryKindOfValue) {
   EXPECT_EQ(read("# a job\n"
                  "model = \"wan\"\n"
-                 "output = \"/clips/a.mp4\"\n"
+                 "output = \"clips/a.mp4\"\n"
                  "record = \"none\"\n"
                  "prompt = \"\"\"two\nlines\"\"\"\n"
                  "width = 1_280\r\n"
@@ -294,7 +294,7 @@ TEST_F(JobFile, SetsEveryKindOfValue) {
                  "metadata = false"),
             std::vector<std::string>{});
   EXPECT_EQ(job_.model, folder_ / "wan");  // relative to the file, not to the shell
-  EXPECT_EQ(job_.output, "/clips/a.mp4");
+  EXPECT_EQ(job_.output, folder_ / "clips/a.mp4");
   EXPECT_EQ(job_.record, "none");  // a word, not a file
   EXPECT_EQ(job_.prompt, "two\nlines");
   EXPECT_EQ(job_.width, 1280);
@@ -306,6 +306,48 @@ TEST_F(JobFile, SetsEveryKindOfValue) {
   EXPECT_EQ(job_.sampler, "euler");
   EXPECT_FALSE(job_.metadata);
   EXPECT_EQ(job_.steps, std::nullopt);  // keys that are absent stay as they were
+}
+
+// A job file may be a stranger's: what it reads and writes stays beside it. Models are installed
+// where they are.
+TEST_F(JobFile, PathsStayInItsFolder) {
+  std::filesystem::create_directory(folder_ / "in");
+  std::filesystem::create_directory_symlink("/tmp", folder_ / "out");
+  EXPECT_EQ(read("output = \"in/../a.mp4\"\nrecord = \"in/new/a.h5\"\nimage = \"b.png\"\n"
+                 "model = \"/models/wan\"\n"),
+            std::vector<std::string>{});
+  EXPECT_EQ(read(fmt::format("output = \"{}\"\n", (folder_ / "a.mp4").string())),
+            std::vector<std::string>{});
+  const std::string where = std::filesystem::canonical(folder_).string();
+  for (const std::string path : {"/etc/a.mp4", "../a.mp4", "in/../../a.mp4", "out/a.mp4"}) {
+    for (const char* key : {"output", "record", "image"}) {
+      job_ = {};
+      EXPECT_EQ(read(fmt::format("{} = \"{}\"\n", key, path)),
+                std::vector<std::string>{fmt::format(
+                    "1: {0}: {1} is not inside {2}, where the file that names it lies: put it "
+                    "there, or say it with --{0}",
+                    key, path, where)});
+      EXPECT_TRUE(job_.output.empty() && job_.record.empty() && job_.image.empty()) << path;
+    }
+  }
+  // What weft has written into a queue itself was checked when it came from the list.
+  std::ofstream(file_) << "image = \"/pictures/b.png\"\n";
+  Problems problems;
+  read_job_file(file_, job_, problems, JobFileFrom::weft);
+  EXPECT_TRUE(problems.empty());
+  EXPECT_EQ(job_.image, "/pictures/b.png");
+}
+
+TEST_F(JobFile, PathsStayInTheCurrentFolder) {  // of which a bare file name says nothing
+  const auto before = std::filesystem::current_path();
+  std::filesystem::current_path(folder_);
+  std::ofstream("bare.toml") << "output = \"../a.mp4\"\nrecord = \"a.h5\"\n";
+  Problems problems;
+  read_job_file("bare.toml", job_, problems);
+  std::filesystem::current_path(before);
+  ASSERT_EQ(problems.list().size(), 1U);
+  EXPECT_TRUE(problems.list()[0].starts_with("bare.toml:1: output: ../a.mp4 is not inside "));
+  EXPECT_EQ(job_.record, "a.h5");
 }
 
 TEST_F(JobFile, EmptyFileSetsNothing) {

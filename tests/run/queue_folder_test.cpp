@@ -262,6 +262,40 @@ TEST(QueueFolder, AWorkerThatFailsDifferentJobsInARowIsBlocked) {
   EXPECT_TRUE(broken.try_take("job-3"));
 }
 
+// Would catch: a new run on a machine that is known to be broken, which burns three jobs more.
+TEST(QueueFolder, AHostOfWhichTwoWorkersAreBlockedIsBlocked) {
+  const test::TempFolder folder;
+  const auto on = [&](const std::string& host, const std::string& worker) {
+    QueueOptions o = options(worker);
+    o.host = host;
+    return QueueFolder(folder.path(), o);
+  };
+  const auto break_down = [&](QueueFolder&& worker) {
+    for (int i = 0; i < 3; ++i) fail_once(worker, fmt::format("job-{}", i));
+    EXPECT_TRUE(worker.blocked());
+  };
+  on("n1", "a").add(some_jobs(8));
+  break_down(on("n1", "a"));
+  EXPECT_FALSE(on("n1", "c").blocked());  // a's own fault so far
+  break_down(on("n2", "d"));
+  EXPECT_FALSE(on("n1", "c").blocked());
+  break_down(on("n1", "b"));
+  QueueFolder newcomer = on("n1", "c");
+  EXPECT_TRUE(newcomer.blocked());
+  EXPECT_FALSE(newcomer.try_take("job-5"));
+  EXPECT_EQ(newcomer.blocked_hosts(), std::vector<std::string>{"n1"});
+  EXPECT_TRUE(contains(newcomer.status_text(), "blocked  host n1"));
+  EXPECT_FALSE(on("n2", "e").blocked());
+  EXPECT_TRUE(on("n2", "e").try_take("job-5"));
+  // A third group there is at work and well: then it is not the host.
+  on("n1", "f").set_speed(1e12);
+  EXPECT_FALSE(newcomer.blocked());
+  fs::remove(folder.path() / "workers/f");
+  EXPECT_TRUE(newcomer.blocked());
+  EXPECT_EQ(newcomer.unblock_workers(), 3);
+  EXPECT_FALSE(newcomer.blocked());
+}
+
 TEST(QueueFolder, ASuccessEndsTheRowOfFailures) {
   const test::TempFolder folder;
   QueueFolder queue(folder.path(), options("a"));

@@ -180,9 +180,10 @@ check_restart_cap() {
 # SIGKILL as from the kernel when memory runs out.
 check_killed_rank() {
   local job
-  job="$(submit killed.log "$quiet_nodes" --nodes=2 --ntasks-per-node=1 "$jobs/render.sbatch" "${medium[@]}" --output killed.mp4)"
+  job="$(submit killed.log "$quiet_nodes" --nodes=2 --ntasks-per-node=1 "$jobs/render.sbatch" "${medium[@]}" \
+    --output "$work/killed.mp4")"
   within 60 compgen -G 'killed.weft/*.h5'
-  kill -KILL "$(pgrep --newest --full '^[^ ]*weft[^ ]* render .*--output killed.mp4')"
+  kill -KILL "$(pgrep --newest --full "^[^ ]*weft[^ ]* render .*--output $work/killed.mp4")"
   ends_as "$job" COMPLETED 150
   at_least restarts "$(restarts_of "$job")" 1
   has_reference medium.mp4

@@ -15,6 +15,9 @@ enum class LogLevel { debug, info, warn, error, off };
 void log_init(LogLevel level, int rank);
 void log_line(LogLevel level, const std::string& line);
 
+/// The time as files keep it: UTC, ISO 8601, "2026-11-27T13:05:00Z".
+std::string utc_now();
+
 /// Lines also go to the end of a file, with the date, for as long as this lives. A file that cannot
 /// be written is told once and left alone.
 class LogFile {

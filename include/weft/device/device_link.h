@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 
 #include "weft/device/tensor.h"
 
@@ -37,6 +38,9 @@ class DeviceLink {
   /// Error when the network or a peer has failed (ncclCommGetAsyncError).
   virtual void check() = 0;
 };
+
+/// "NCCL 2.28.3"; throws without CUDA.
+std::string device_link_version();
 
 using DeviceLinkId = std::array<std::byte, 128>;
 /// A new identity for a link, made on one rank and told to the others.

@@ -40,7 +40,7 @@ class Denoiser {
 
  private:
   Expert expert_;
-  std::map<std::array<std::int64_t, 4>, RopeTable> rope_;  // by (frames, rows, cols, first token)
+  std::map<std::array<std::int64_t, 5>, RopeTable> rope_;  // by (frames, rows, cols, tokens)
 };
 
 }  // namespace weft

@@ -32,15 +32,23 @@ std::optional<GridPlace> place_of(const ProcessGrid& grid, int rank);
 /// user.
 struct GridRequest {
   std::optional<int> groups, cfg, ulysses, ring;
+  friend bool operator==(const GridRequest&, const GridRequest&) = default;
 };
 /// InputError: what is wrong with the text. "auto" and "" ask for nothing.
 GridRequest parse_grid(const std::string& text);
+
+/// What window `from` sends to window `to` in a step when their owners are different groups.
+struct WindowOverlap {
+  int from, to;
+  double bytes;
+};
 
 /// What the choice depends on.
 struct GridWork {
   std::vector<std::int64_t> window_tokens;  // by window
   std::int64_t heads = 1, head_dim = 1, layers = 1;
-  std::vector<double> window_flops;  // one forward of each window
+  std::vector<double> window_flops;          // one forward of each window
+  std::vector<WindowOverlap> overlaps = {};  // of windows that share cells; {}: none travel
   bool guided = true;
   double element_bytes = 2;  // of activations on their way
   int ranks_per_node = 1;
@@ -50,14 +58,19 @@ struct GridWork {
 
 /// What the machine is taken to do; the figures are printed with the plan.
 struct MachineSpeed {
-  double flops = 1e11;         // per second and rank, sustained in a forward
-  double node_bytes = 1e10;    // per second and rank, within a node
-  double network_bytes = 5e9;  // per second and rank, between nodes
-  double latency = 20e-6;      // seconds per exchange
-  double overlapped = 0.5;     // part of an exchange that is hidden behind attention
+  double flops = 1e11;             // per second and rank, sustained in a forward
+  double node_bytes = 1e10;        // sent per second and rank, within a node
+  double network_bytes = 5e9;      // sent per second and rank, between nodes
+  double latency = 20e-6;          // seconds per exchange within a node
+  double network_latency = 50e-6;  // seconds per exchange between nodes
+  double memory_bytes = 1e10;      // read and written per second: copies of what travels
+  double overlapped = 0;           // part of an exchange that is hidden behind attention
+  double waiting = 0;              // part by which several ranks compute longer than one: they wait
+                                   // for the slowest, and smaller pieces are less efficient
 };
 MachineSpeed cpu_speed();
-/// An H200-like node: NVLink within, 400 Gb/s between; forward speed by precision.
+/// H200s with NVLink within a node and 400 Gb/s per GPU between nodes, as measured on two of one
+/// node (bench/README.md, "Many GPUs"); forward speed by precision.
 MachineSpeed gpu_speed(bool fp8);
 
 /// Predicted seconds of one step (all windows, both branches) and what of it is exchange.

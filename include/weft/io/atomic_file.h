@@ -19,13 +19,18 @@ class AtomicPath {
   [[nodiscard]] const std::filesystem::path& final_path() const { return final_; }
 
   /// To be called when the writer has closed the temporary file: fsync, rename, fsync the folder.
-  /// Error: path and cause; the file that had the final name before is then still intact.
-  void commit();
+  /// `previous`: the name that the file which has the final name now is given at that moment; "":
+  /// it goes. Error: path and cause; the file that had the final name before is then still intact.
+  void commit(const std::filesystem::path& previous = {});
 
  private:
   std::filesystem::path final_;
   std::filesystem::path temporary_;
   bool committed_ = false;
 };
+
+/// Removes what writers of this file that were killed have left beside it. Only for whoever alone
+/// may write it now; never throws.
+void remove_unfinished(const std::filesystem::path& final_path);
 
 }  // namespace weft

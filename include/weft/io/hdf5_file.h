@@ -31,7 +31,7 @@ class Hdf5Writer {
   void dataset(const std::string& where, std::span<const std::int64_t> values, const Shape& shape);
   void dataset(const std::string& where, const Tensor& tensor);  // f32, i32 or u8, on the CPU
   void dataset(const std::string& where, const std::vector<std::string>& values);
-  void commit();
+  void commit(const std::filesystem::path& previous = {});  // as of AtomicPath
 
  private:
   struct Impl;

@@ -22,7 +22,8 @@ struct VideoInfo {
   std::map<std::string, std::string> metadata;  // keys in lower case: Matroska stores them in upper
 };
 
-/// Reads one file front to back. InputError names the file for anything that is not a video.
+/// Reads one file front to back. YUV without a named matrix is taken for BT.709, which weft writes
+/// and Y4M cannot name. InputError names the file for anything that is not a video.
 class VideoReader {
  public:
   explicit VideoReader(const std::filesystem::path& path);

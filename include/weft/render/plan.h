@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "weft/grid/cost.h"
+#include "weft/grid/network.h"
 #include "weft/grid/process_grid.h"
 #include "weft/grid/windows.h"
 #include "weft/render/clip.h"
@@ -16,10 +17,11 @@ struct Machine {
   DeviceKind device = DeviceKind::cpu;
   Precision precision = Precision::f32;
   int ranks_per_node = 1;
-  GridRequest parallel;        // nothing asked for: chosen automatically
-  bool shard_weights = false;  // each rank keeps its part of the transformer
+  GridRequest parallel;                         // nothing asked for: chosen automatically
+  bool shard_weights = false;                   // each rank keeps its part of the transformer
+  std::optional<MeasuredNetwork> network = {};  // nothing measured: assumed
 };
-/// What such a machine is taken to do; the plan's text names the figures.
+/// What such a machine is taken to do; the plan's text names the figures and where each is from.
 MachineSpeed speed_of(const Machine& machine);
 
 struct RenderPlan {

@@ -36,8 +36,8 @@ class CheckpointFiles {
  public:
   CheckpointFiles(std::filesystem::path file, JobIdentity identity)
       : file_(std::move(file)), identity_(std::move(identity)) {}
-  /// Keeps the newest as the previous, then writes. Error: path and cause; what was there is
-  /// intact.
+  /// Writes; what was the newest becomes the previous. Error: path and cause; both are then still
+  /// as they were.
   void write(const DenoiseState& state) const;
   /// The newest that can be read; a damaged one is told and the one before it taken. Nothing when
   /// there is none. InputError when it is another job's: says what differs.
@@ -81,8 +81,10 @@ class JobCheckpoints final : public Checkpoints {
   void remove();
   /// Why the job was told to stop.
   [[nodiscard]] const std::string& stop_reason() const { return stop_reason_; }
-  /// Rank 0: steps in the newest file, and seconds that save() has kept the job from computing.
+  /// Rank 0: steps in the newest file, how many were kept, and seconds that save() has kept the job
+  /// from computing.
   [[nodiscard]] int steps_kept() const { return steps_kept_; }
+  [[nodiscard]] int count() const { return count_; }
   [[nodiscard]] double seconds_spent() const { return seconds_spent_; }
 
  private:
@@ -91,7 +93,7 @@ class JobCheckpoints final : public Checkpoints {
   double every_;
   bool resume_;
   double last_, step_begin_, longest_step_ = 0, seconds_spent_ = 0;
-  int steps_kept_ = 0;
+  int steps_kept_ = 0, count_ = 0;
   std::string stop_reason_, failure_;
   std::thread writer_;
 };

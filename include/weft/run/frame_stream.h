@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "weft/io/contact_sheet.h"
+#include "weft/io/flow_meter.h"
 #include "weft/io/video_encoder.h"
 #include "weft/render/renderer.h"
 #include "weft/render/seam_meter.h"
@@ -20,7 +21,7 @@ namespace weft {
 class FrameStream final : public FrameSink {
  public:
   FrameStream(std::unique_ptr<VideoEncoder> encoder, std::optional<ContactSheet> sheet,
-              SeamMeter seams);
+              SeamMeter seams, std::optional<FlowMeter> flow = std::nullopt);
   ~FrameStream() override;
   FrameStream(const FrameStream&) = delete;
   FrameStream& operator=(const FrameStream&) = delete;
@@ -36,15 +37,21 @@ class FrameStream final : public FrameSink {
   [[nodiscard]] std::int64_t frames() const { return frames_; }
   [[nodiscard]] double busy_seconds() const { return busy_; }  // of the encoder's thread
   [[nodiscard]] SeamMeter::Figure seam_figure() const { return seams_.figure(); }
+  /// Nothing without a flow meter, or when it could measure nothing.
+  [[nodiscard]] std::optional<double> warping_error() const {
+    return flow_ ? flow_->warping_error() : std::nullopt;
+  }
   [[nodiscard]] const std::optional<ContactSheet>& sheet() const { return sheet_; }
 
  private:
   void run();
   void close();
+  void encode(const Tensor& chunk);
 
   std::unique_ptr<VideoEncoder> encoder_;
   std::optional<ContactSheet> sheet_;
   SeamMeter seams_;
+  std::optional<FlowMeter> flow_;
   std::int64_t frames_ = 0;
   double busy_ = 0;
 

@@ -42,9 +42,11 @@ struct Job {
   std::string pix_fmt = "yuv420p";
   bool metadata = true;
   bool contact_sheet = false;                // PNG beside the clip: clip.sheet.png
+  bool quality_figures = false;              // measure the warping error
   int threads = 0;                           // per rank; 0: cores / ranks of this host
   std::string parallel = "auto";             // auto | groups=N,cfg=N,ulysses=N,ring=N
   bool shard_weights = false;                // each rank keeps its part of the transformer
+  std::filesystem::path network;             // figures of weft bench-net; "": assumed ones
   bool oversubscribe = false;                // ranks may share a GPU
   std::string checkpoint_every = "30s";      // a duration | off
   std::string time_limit;                    // a duration; "": none
@@ -73,8 +75,11 @@ struct JobKey {
 const std::vector<JobKey>& job_keys();
 
 /// Reads a TOML job file over `job`: unknown keys are problems that name the nearest known key,
-/// each with file and line. Relative paths in the file start from the file's folder.
-void read_job_file(const std::filesystem::path& path, Job& job, Problems& problems);
+/// each with file and line. Relative paths in the file start from the file's folder, and no path
+/// but `model` may lead out of it, unless weft has written the file itself (job_text() in a queue).
+enum class JobFileFrom : std::uint8_t { anybody, weft };
+void read_job_file(const std::filesystem::path& path, Job& job, Problems& problems,
+                   JobFileFrom from = JobFileFrom::anybody);
 
 /// Problems that need no model: missing model or output, empty prompt, steps < 1, frames not
 /// 4 k + 1, numbers out of range or not finite, window syntax, overlap outside [0, 0.9], ...

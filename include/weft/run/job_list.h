@@ -24,8 +24,8 @@ struct ListedJob {
 ///   .toml           [[job]] tables; other keys at the top are defaults for all of them
 /// Names are those of job_keys() without `output` and `record` (each job writes into a folder of
 /// its own), and `id` and `priority` (high, normal, low). Relative paths start from the file's
-/// folder. Every value passes the rule of its key; a job must have a prompt and a model, an image
-/// must be there.
+/// folder, and an `image` must lie inside it. Every value passes the rule of its key; a job must
+/// have a prompt and a model, an image must be there.
 ///
 /// A job without `id` is named by its prompt and a hash of all that decides what is drawn and how:
 /// the same job has the same id wherever it stands in whichever list. Equal jobs are numbered -2,

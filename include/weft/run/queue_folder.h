@@ -11,7 +11,7 @@
 //                  parked        given up, with the last error; --retry-parked removes it
 //                  done          created last and exclusively: the first to finish is the one
 //                  (checkpoint, log and clip are the renderer's)
-//   FOLDER/workers/WORKER        speed, and the failures since the last success
+//   FOLDER/workers/WORKER        host, speed, and the failures since the last success
 //
 // A job's state follows from these files at any instant, also when a process was killed between any
 // two system calls: done > parked > lease > queued. Wall-clock times are written for people and
@@ -37,6 +37,7 @@ struct QueueOptions {
   int max_attempts = 3;       // failed ones, then a job is parked
   int max_lost = 10;          // attempts that vanished without a word (killed, node gone)
   int block_after = 3;        // different jobs failed in a row, then a worker is blocked
+  std::string host = {};      // "": this machine's name
 };
 
 struct QueueJob {
@@ -73,6 +74,7 @@ struct WorkerView {
     std::string token;  // of the attempt's lease
   };
   std::string name;
+  std::string host;
   double speed = 0;               // floating-point operations per second; 0: not measured
   std::vector<Failure> failures;  // since its last success
   bool blocked = false;
@@ -121,8 +123,11 @@ class QueueFolder {
 
   /// Attempts at a job that failed and count, or vanished.
   [[nodiscard]] int attempts_at(const std::string& id) const;
-  [[nodiscard]] bool blocked() const;  // this worker
-  void set_speed(double speed);        // this worker's
+  /// This worker, or its host: a host is blocked when two of its workers are and none of the others
+  /// has finished a job.
+  [[nodiscard]] bool blocked() const;
+  [[nodiscard]] std::vector<std::string> blocked_hosts() const;
+  void set_speed(double speed);  // this worker's
 
   /// For people: counts, who renders what, what is parked and why, what to do about it.
   std::string status_text();

@@ -14,6 +14,7 @@ namespace weft {
 struct PreparedJob {
   ModelFolder model;
   Clip clip;
+  Machine machine;  // what the plan was made for, with the measured figures of its network
   RenderPlan plan;
   std::optional<Image> image;  // rank 0
 };
@@ -28,9 +29,17 @@ enum class JobUse : std::uint8_t { render, plan };
 /// Checks everything that can be checked before computing: keys, model folder, weights' names and
 /// shapes, sizes, prompt length, image, output, device. Collective: every rank throws the same
 /// InputError, which lists all problems of all ranks. `found`: what was already wrong with the
-/// command line or job file, listed with the rest. `plan_ranks`: ranks to plan for.
+/// command line or job file, listed with the rest. `plan_ranks`: ranks to plan for;
+/// `plan_ranks_per_node`: of a plan, 0: up to 8.
 PreparedJob prepare_job(const Job& job, const Problems& found, const Communicator& comm,
-                        const Session& session, int plan_ranks, JobUse use);
+                        const Session& session, int plan_ranks, JobUse use,
+                        int plan_ranks_per_node = 0);
+
+/// Throws the union of all ranks' problems on every rank. Collective.
+void throw_if_any_rank_has_problems(const Communicator& comm, const Problems& mine);
+
+/// Throws the union of all ranks' problems on every rank, when there are any. Collective.
+void throw_if_any_rank_has_problems(const Communicator& comm, const Problems& mine);
 
 class Engine;
 
@@ -43,8 +52,10 @@ enum class JobEnd : std::uint8_t { done, stopped };
 JobEnd render_job(const Job& job, const PreparedJob& prepared, Engine& engine,
                   const Session& session);
 
-/// Threads for this rank: the processors it may use, shared with the ranks of its host that may use
-/// the same ones; at least 1. Collective.
+/// The processors that this rank may use, those that other ranks of its host may use too shared
+/// with them: less than 1 where there are more ranks than processors. Collective.
+double processors_for_rank(const Communicator& comm, const Session& session);
+/// Threads for this rank: the whole ones of these, at least 1. Collective.
 int threads_for_rank(const Communicator& comm, const Session& session);
 
 }  // namespace weft
