@@ -15,6 +15,7 @@
 #include "weft/device/device_api.h"
 
 #include "check.h"
+#include "ranges.h"
 #include "stream.h"
 
 namespace weft {
@@ -282,6 +283,7 @@ const std::string& device_problem() {
 void use_cuda_device(int index) {
   wanted_index() = index;
   WEFT_ASSERT(device().index == index, "device {} is in use already", device().index);
+  cuda::name_ranges();
 }
 
 cudaStream_t cuda_stream() { return device().stream; }

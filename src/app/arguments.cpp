@@ -115,6 +115,9 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
       "bench-net", "measure the network between the ranks of this run, for plans (--network)");
   CLI::App* inspect =
       app.add_subcommand("inspect", "print what a model folder or run record holds");
+  CLI::App* report = app.add_subcommand(
+      "report", "a page of run records: speed-up, stages, timelines, memory, frames");
+  add_report_options(*report, made.report);
   CLI::App* compare = app.add_subcommand(
       "compare", "PSNR, SSIM and temporal consistency of two clips, frame by frame");
   add_compare_options(*compare, made.compare);
@@ -181,6 +184,10 @@ Arguments parse_arguments(int argc, const char* const* argv, Problems& problems)
   add_unknown(command, problems);
   if (made.command == "inspect") {
     if (made.path.empty()) problems.add("inspect: name a model folder or a run record");
+    return made;
+  }
+  if (made.command == "report") {
+    check_report_arguments(made.report, problems);
     return made;
   }
   if (made.command == "compare") {

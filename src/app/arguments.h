@@ -11,6 +11,7 @@
 #include "batch_arguments.h"
 #include "bench_net_arguments.h"
 #include "compare_arguments.h"
+#include "report_arguments.h"
 #include "scale_arguments.h"
 
 namespace weft {
@@ -22,6 +23,7 @@ struct Arguments {
   BatchArguments batch;               // batch, sweep
   BenchNetArguments bench_net;        // bench-net
   CompareArguments compare;           // compare
+  ReportArguments report;             // report
   ScaleArguments scale;               // scale
   std::optional<RunRecord> repeated;  // render: whose job this is, flags apart
   int ranks = 0;                      // plan: ranks to plan for; 0: those of this run

@@ -20,6 +20,7 @@
 #include "compare_command.h"
 #include "from_record.h"
 #include "inspect.h"
+#include "report_command.h"
 #include "scale_command.h"
 #include "sweep_command.h"
 
@@ -106,6 +107,10 @@ int run_command(const Arguments& arguments, const Problems& found, const Session
 /// Commands that one process does without the others.
 int look_command(const Arguments& arguments, const Problems& found) {
   try {
+    if (arguments.command == "report") {
+      report_command(arguments.report, found);
+      return 0;
+    }
     found.throw_if_any();
     if (arguments.command == "compare") return compare_command(arguments.compare);
     if (!arguments.batch.status.empty()) {
@@ -138,7 +143,8 @@ int run_program(int argc, char** argv) {
     return 0;
   }
   if (arguments.command == "inspect" || arguments.command == "compare" ||
-      !arguments.batch.status.empty() || !arguments.scale.from.empty()) {
+      arguments.command == "report" || !arguments.batch.status.empty() ||
+      !arguments.scale.from.empty()) {
     return look_command(arguments, problems);
   }
 

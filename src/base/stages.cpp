@@ -1,8 +1,14 @@
 #include "weft/base/stages.h"
 
 #include <algorithm>
+#include <atomic>
 
 namespace weft {
+namespace {
+
+std::atomic<const RangeHooks*> hooks_in_use{nullptr};
+
+}  // namespace
 
 const char* stage_name(Stage stage) {
   static constexpr std::array<const char*, stage_count> names{
@@ -38,5 +44,8 @@ std::array<std::int64_t, stage_count> Profile::bytes() const {
   for (const Span& span : spans_) total[static_cast<std::size_t>(span.stage)] += span.bytes;
   return total;
 }
+
+void set_range_hooks(const RangeHooks* hooks) { hooks_in_use = hooks; }
+const RangeHooks* range_hooks() { return hooks_in_use; }
 
 }  // namespace weft

@@ -5,6 +5,10 @@
 #include <fstream>
 #include <string_view>
 
+extern "C" {
+#include <libavutil/base64.h>
+}
+
 #include "weft/base/error.h"
 
 #include "frame_convert.h"
@@ -141,6 +145,17 @@ Image read_image(const fs::path& path) {
 void write_png(const fs::path& path, const Image& image) {
   WEFT_ASSERT(image.width > 0 && image.height > 0, "a PNG of {}x{}", image.width, image.height);
   PngWriter(static_cast<int>(image.width), static_cast<int>(image.height)).write(path, image.rgb);
+}
+
+std::string png_data_uri(const Image& image) {
+  PngWriter png(static_cast<int>(image.width), static_cast<int>(image.height));
+  const auto bytes = png.encode(image.rgb);
+  std::string text(AV_BASE64_SIZE(bytes.size()), '\0');  // its size counts the end of a C string
+  WEFT_ASSERT(av_base64_encode(text.data(), static_cast<int>(text.size()), bytes.data(),
+                               static_cast<int>(bytes.size())) != nullptr,
+              "no base64 of {} bytes", bytes.size());
+  text.pop_back();
+  return "data:image/png;base64," + text;
 }
 
 }  // namespace weft

@@ -51,7 +51,7 @@ PngWriter::PngWriter(int width, int height)
   options.check_all_used("the PNG encoder");
 }
 
-void PngWriter::write(const std::filesystem::path& path, std::span<const std::uint8_t> rgb) {
+std::span<const std::uint8_t> PngWriter::encode(std::span<const std::uint8_t> rgb) {
   const auto row_bytes = static_cast<std::size_t>(frame_->width) * 3;
   WEFT_ASSERT(rgb.size() == row_bytes * static_cast<std::size_t>(frame_->height),
               "a picture of {} bytes for {}x{}", rgb.size(), frame_->width, frame_->height);
@@ -60,13 +60,17 @@ void PngWriter::write(const std::filesystem::path& path, std::span<const std::ui
     std::memcpy(frame_->data[0] + std::ptrdiff_t{y} * frame_->linesize[0],
                 rgb.data() + static_cast<std::size_t>(y) * row_bytes, row_bytes);
   }
-  const std::string what = "encoding " + path.string();
-  check_av(avcodec_send_frame(codec_.get(), frame_.get()), what);
-  check_av(avcodec_receive_packet(codec_.get(), packet_.get()), what);
-  AtomicPath file(path);
-  write_bytes(file.temporary(), {packet_->data, static_cast<std::size_t>(packet_->size)},
-              path.string());
   av_packet_unref(packet_.get());
+  check_av(avcodec_send_frame(codec_.get(), frame_.get()), "encoding a PNG");
+  check_av(avcodec_receive_packet(codec_.get(), packet_.get()), "encoding a PNG");
+  return {packet_->data, static_cast<std::size_t>(packet_->size)};
+}
+
+void PngWriter::write(const std::filesystem::path& path, std::span<const std::uint8_t> rgb) {
+  const ScopedContext doing(path.string());
+  const auto bytes = encode(rgb);
+  AtomicPath file(path);
+  write_bytes(file.temporary(), bytes, path.string());
   file.commit();
 }
 

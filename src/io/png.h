@@ -13,7 +13,9 @@ namespace weft {
 class PngWriter {
  public:
   PngWriter(int width, int height);
-  /// rgb: [height, width, 3]. Error names `path` when the disk is full or the folder is gone.
+  /// rgb: [height, width, 3]. The bytes of the file, valid until the next call.
+  std::span<const std::uint8_t> encode(std::span<const std::uint8_t> rgb);
+  /// Error names `path` when the disk is full or the folder is gone.
   void write(const std::filesystem::path& path, std::span<const std::uint8_t> rgb);
 
  private:

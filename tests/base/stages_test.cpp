@@ -1,6 +1,8 @@
 #include "weft/base/stages.h"
 
 #include <set>
+#include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -73,6 +75,28 @@ TEST(ScopedStage, RecordsItsScopeOnceWithItsBytes) {
   EXPECT_EQ(profile.spans()[1].stage, Stage::gather);
   EXPECT_LE(profile.spans()[1].begin, profile.spans()[0].begin);
   EXPECT_GE(profile.spans()[1].end, profile.spans()[0].end);
+}
+
+// What a profiler was told, in order.
+std::vector<std::string>& told() {
+  static std::vector<std::string> list;
+  return list;
+}
+
+TEST(ScopedStage, TellsTheProfilerOfRangesWithTheNamesOfStages) {
+  static constexpr RangeHooks hooks{[](const char* name) { told().push_back(name); },
+                                    [] { told().push_back("pop"); }};
+  told().clear();
+  Profile profile;
+  {
+    const ScopedStage untold(profile, Stage::load);
+    set_range_hooks(&hooks);
+    const ScopedStage outer(profile, Stage::denoise);
+    { const ScopedStage inner(profile, Stage::exchange); }
+    set_range_hooks(nullptr);
+    const ScopedStage untold_too(profile, Stage::wait);
+  }
+  EXPECT_EQ(told(), (std::vector<std::string>{"denoise", "exchange", "pop", "pop"}));
 }
 
 }  // namespace

@@ -65,13 +65,26 @@ class Profile {
   std::array<std::int64_t, stage_count> device_peaks_{};
 };
 
+/// Named ranges of a profiler, pushed and popped on the thread that does the work.
+struct RangeHooks {
+  void (*push)(const char* name);
+  void (*pop)();
+};
+/// From now on every ScopedStage is also a range with its stage's name; null: no longer. Set by the
+/// backend whose profiler has ranges (kernels/cuda); `hooks` must live as long as the process.
+void set_range_hooks(const RangeHooks* hooks);
+[[nodiscard]] const RangeHooks* range_hooks();
+
 /// Times the enclosing scope.
 class ScopedStage {
  public:
   ScopedStage(Profile& profile, Stage stage, int step = -1)
-      : profile_(profile), span_{stage, now_seconds(), 0, 0, step} {}
+      : profile_(profile), span_{stage, now_seconds(), 0, 0, step}, hooks_(range_hooks()) {
+    if (hooks_ != nullptr) hooks_->push(stage_name(stage));
+  }
   ~ScopedStage() {
     span_.end = now_seconds();
+    if (hooks_ != nullptr) hooks_->pop();
     profile_.add(span_);
   }
   ScopedStage(const ScopedStage&) = delete;
@@ -82,6 +95,7 @@ class ScopedStage {
  private:
   Profile& profile_;
   Span span_;
+  const RangeHooks* hooks_;  // those that were told of the begin are told of the end
 };
 
 }  // namespace weft

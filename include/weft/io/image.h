@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 #include <vector>
 
 namespace weft {
@@ -20,6 +21,9 @@ Image read_image(const std::filesystem::path& path);
 
 /// Writes a PNG under a temporary name, then renames it.
 void write_png(const std::filesystem::path& path, const Image& image);
+
+/// "data:image/png;base64,...": the picture as text, for a page that holds everything itself.
+std::string png_data_uri(const Image& image);
 
 /// Pillow's Image.resize(..., LANCZOS): separable, support 3 scaled by the reduction, 22-bit fixed
 /// point coefficients, rows before columns with 8-bit rounding between; equal byte for byte to
