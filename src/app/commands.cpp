@@ -9,6 +9,7 @@
 #include "weft/base/log.h"
 #include "weft/comm/heartbeat.h"
 #include "weft/device/device_api.h"
+#include "weft/run/batch.h"
 #include "weft/run/checkpoint.h"
 #include "weft/run/engine.h"
 #include "weft/run/output_claim.h"
@@ -159,6 +160,12 @@ int run_program(int argc, char** argv) {
   } catch (const InputError& e) {
     if (session.rank() == 0) print_problems(e.problems());
     return bad_input;
+  } catch (const JobFailure& e) {
+    if (session.rank() == 0) log_error("{} (on {})", e.what(), session.host());
+    return failed;
+  } catch (const BrokenGroup& e) {
+    log_error("{} (on {})", e.what(), session.host());
+    Session::abort(lost_rank_exit_code);
   } catch (const std::exception& e) {
     log_error("{} (on {})", e.what(), session.host());
     if (session.size() > 1) Session::abort(failed);

@@ -24,14 +24,9 @@ constexpr std::size_t most_upcoming = 16;
 /// Of the memory: what models that stay side by side may take.
 constexpr double share_of_gpu = 0.9, share_of_host = 0.5;
 
-/// A failure that every rank of the group throws at the same point: it is the job's, not the run's.
-class SharedFailure : public Error {
+class LostLease : public JobFailure {
  public:
-  using Error::Error;
-};
-class LostLease : public SharedFailure {
- public:
-  LostLease() : SharedFailure("another run has taken the job over, or its folder is gone") {}
+  LostLease() : JobFailure("another run has taken the job over, or its folder is gone") {}
 };
 
 double host_memory(const Session& session) {
@@ -151,7 +146,7 @@ void BatchWorker::render(Turn turn, const std::string& job_text) {
       turns_->look_again();
     }
     return;
-  } catch (const SharedFailure& e) {
+  } catch (const JobFailure& e) {
     if (leads()) fail(*current.leading, e.what());
     return;
   } catch (const std::exception& e) {
@@ -159,11 +154,7 @@ void BatchWorker::render(Turn turn, const std::string& job_text) {
       finish_pending();  // what is done is not lost with this job
       fail(*current.leading, e.what());
     }
-    if (group_.size() > 1) {
-      // Bad input that one rank alone has seen ends the run like any other error.
-      if (dynamic_cast<const InputError*>(&e) != nullptr) throw Error(e.what());
-      throw;
-    }
+    if (group_.size() > 1) throw BrokenGroup(e.what());
     engine_.reset();  // whatever state it is in
     return;
   }
@@ -190,7 +181,7 @@ void BatchWorker::prepare(Current& current) {
     }
     throw_if_any_rank_has_problems(group_, problems);
   } catch (const InputError& e) {  // the same on every rank
-    throw SharedFailure(e.what());
+    throw JobFailure(e.what());
   }
 }
 
@@ -255,7 +246,7 @@ void BatchWorker::after_step(Current& current, bool last) {
   const double agreed = group_.size() > 1 ? group_.max(wish) : wish;
   if (agreed == lost) throw LostLease();
   if (agreed == late) {
-    throw SharedFailure(
+    throw JobFailure(
         fmt::format("it took longer than the {:g} s that --job-timeout allows; what is done is "
                     "kept for the next attempt",
                     options_.job_timeout));
