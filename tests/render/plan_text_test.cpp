@@ -89,12 +89,13 @@ TEST(PlanText, SaysWhatIsAssumed) {
 TEST(PlanText, SaysWhatWasMeasuredAndPredictsByIt) {
   Machine machine = h200s;
   machine.network = MeasuredNetwork{.source = "net.json, 2026-11-27, 4 ranks of 2 hosts",
-                                    .node = LinkSpeed{50e-6, 1e9},
+                                    .node = LinkSpeed{50e-6, 1e9, 0.25},
                                     .network = {},
                                     .flops = {}};
   const std::string text = text_of(16, machine);
   EXPECT_NE(text.find("1 GB/s sent per rank, 50 us per exchange"), std::string::npos) << text;
-  EXPECT_NE(text.find("measured: net.json, 2026-11-27, 4 ranks of 2 hosts"), std::string::npos);
+  EXPECT_NE(text.find("measured: net.json, 2026-11-27, 4 ranks of 2 hosts (to 25 %)"),
+            std::string::npos);
   EXPECT_NE(text.find("assumed: 400 Gb/s"), std::string::npos);
   EXPECT_LT(row_of(text, 16)[2], 0.6 * row_of(text_of(16, h200s), 16)[2]);
 }
@@ -104,7 +105,7 @@ TEST(PlanText, WindowsCountWhatTheySend) {
   EXPECT_GT(row_of(text, 4)[3], 0) << text;
   Machine slow = h200s;
   slow.network =
-      MeasuredNetwork{.source = "a file", .node = LinkSpeed{0, 1e7}, .network = {}, .flops = {}};
+      MeasuredNetwork{.source = "a file", .node = LinkSpeed{0, 1e7, 0}, .network = {}, .flops = {}};
   EXPECT_GT(row_of(text_of(4, slow, 3328), 4)[3], 10);
 }
 
