@@ -73,7 +73,7 @@ check_tidy() {
   # Most of the time goes into headers: sources are read a dozen at a time, each header once for them.
   # The compilation database holds GCC's flags; clang need not know every warning of GCC.
   cmake --preset cpu -B build/tidy -DWEFT_TESTS=OFF -DWEFT_BENCH=OFF \
-    -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=12 &&
+    -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=8 &&
     run-clang-tidy-16 -clang-tidy-binary clang-tidy-16 -p build/tidy -quiet -j "$jobs" \
       -checks=-bugprone-suspicious-include -extra-arg=-Wno-unknown-warning-option -extra-arg=-Wno-shadow '/Unity/' 2>&1 |
     sed '/^clang-tidy-16 \|warnings.* generated\|^$/d'

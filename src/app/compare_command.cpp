@@ -1,9 +1,6 @@
 #include "compare_command.h"
 
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
-#include <fstream>
 
 #include "weft/io/atomic_file.h"
 #include "weft/io/clip_comparison.h"
@@ -11,15 +8,6 @@
 
 namespace weft {
 namespace {
-
-void write_text(const std::filesystem::path& path, const std::string& text) {
-  AtomicPath file(path);
-  std::ofstream out(file.temporary(), std::ios::binary);
-  out << text;
-  out.close();
-  if (!out) fail("cannot write {}: {}", path.string(), std::strerror(errno));
-  file.commit();
-}
 
 std::string clip_text(const char* name, const ClipComparison::Clip& clip) {
   const ClipInfo& info = clip.info;
@@ -87,8 +75,8 @@ std::string table(const ClipComparison& made) {
 
 int compare_command(const CompareArguments& arguments) {
   const ClipComparison made = compare_clips(arguments.a, arguments.b, arguments.frames);
-  if (!arguments.json.empty()) write_text(arguments.json, comparison_json(made));
-  if (!arguments.csv.empty()) write_text(arguments.csv, comparison_csv(made));
+  if (!arguments.json.empty()) write_text_file(arguments.json, comparison_json(made));
+  if (!arguments.csv.empty()) write_text_file(arguments.csv, comparison_csv(made));
   std::fputs(table(made).c_str(), stdout);
   const double whole = psnr(made.mse());
   if (!arguments.min_psnr || whole >= *arguments.min_psnr) return 0;

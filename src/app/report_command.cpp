@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "weft/io/atomic_file.h"
 #include "weft/scaling/report.h"
 #include "weft/scaling/trace.h"
 

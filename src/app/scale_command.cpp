@@ -1,7 +1,6 @@
 #include "scale_command.h"
 
 #include <cstdio>
-#include <fstream>
 
 #include "weft/io/atomic_file.h"
 #include "weft/run/stop_request.h"
@@ -32,15 +31,6 @@ ScaleOptions scale_options(const Arguments& arguments) {
   return options;
 }
 
-void write_text(const fs::path& path, const std::string& text) {
-  AtomicPath target(path);
-  std::ofstream out(target.temporary(), std::ios::binary);
-  out << text;
-  out.close();
-  if (!out) fail("{}: cannot be written", path.string());
-  target.commit();
-}
-
 /// Prints every group, and leaves all of it in `folder` when there is one.
 void tell(std::vector<RunRecord> records, const ScaleArguments& scale, const fs::path& folder,
           const std::vector<std::string>& notes) {
@@ -57,7 +47,7 @@ void tell(std::vector<RunRecord> records, const ScaleArguments& scale, const fs:
   for (const ScalingResult& result : results) std::fputs(("\n" + describe(result)).c_str(), stdout);
   if (folder.empty()) return;
   const fs::path file = folder / "scaling.json";
-  write_text(file, to_json(results));
+  write_text_file(file, to_json(results));
   std::puts(fmt::format("\nfigures       {}", file.string()).c_str());
 }
 

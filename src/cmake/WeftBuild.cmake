@@ -52,9 +52,10 @@ target_compile_definitions(weft_flags INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:FMT_U
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   target_compile_options(weft_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)
 endif()
-# In a unity build sources are included by another file: GCC takes their anonymous namespaces for a header's.
+# In a unity build sources are included by another file: GCC takes their anonymous namespaces for a
+# header's, and one source's names shadow another's.
 if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  target_compile_options(weft_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>)
+  target_compile_options(weft_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage -Wno-shadow>)
 endif()
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(weft_arch $<IF:$<BOOL:${WEFT_NATIVE}>,-march=native,-march=x86-64-v3>)

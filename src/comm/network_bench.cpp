@@ -1,21 +1,17 @@
 #include "weft/comm/network_bench.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 
 #include "weft/base/activity.h"
 #include "weft/base/error.h"
+#include "weft/base/stages.h"
 
 #include "network_latency.h"
 
 namespace weft {
 namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point begin) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
 
 /// The byte that every message of a rank consists of.
 int mark_of(int rank) { return rank % 251 + 1; }
@@ -98,10 +94,10 @@ class Group {
 /// Seconds of `times` exchanges in a row, of the slowest rank of all groups. Collective.
 double run(const Communicator& world, Group& group, int times) {
   world.barrier();
-  const auto begin = std::chrono::steady_clock::now();
+  const double begin = now_seconds();
   group.exchange(times);
   group.wait();
-  return world.max(seconds_since(begin));
+  return world.max(now_seconds() - begin);
 }
 
 NetworkRow measure(const Communicator& world, Group& group, const NetworkBenchOptions& options,

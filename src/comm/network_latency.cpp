@@ -1,9 +1,9 @@
 #include "network_latency.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "weft/base/error.h"
+#include "weft/base/stages.h"
 
 #include "mpi_check.h"
 
@@ -12,10 +12,6 @@ namespace {
 
 using Pair = std::array<int, 2>;
 constexpr std::int64_t message_bytes = 8;
-
-double seconds_since(std::chrono::steady_clock::time_point begin) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
 
 /// Round trips of MPI itself between this rank and `peer`; whoever is `first` begins.
 void mpi_round_trips(bool first, int peer, int times) {
@@ -54,9 +50,9 @@ template <class RoundTrips>
 double half_round_trip(bool mine, int round_trips, RoundTrips run) {
   if (!mine) return 0;
   run(std::max(1, round_trips / 10));
-  const auto begin = std::chrono::steady_clock::now();
+  const double begin = now_seconds();
   run(round_trips);
-  return seconds_since(begin) / round_trips / 2;
+  return (now_seconds() - begin) / round_trips / 2;
 }
 
 NetworkLatency summary(NetworkScope scope, const char* path, const std::vector<Pair>& pairs,

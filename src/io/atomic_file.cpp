@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <string_view>
 #include <system_error>
 #include <vector>
@@ -86,6 +87,15 @@ void AtomicPath::commit(const fs::path& previous) {
   }
   committed_ = true;
   sync_to_disk(folder_of(final_), O_RDONLY | O_DIRECTORY);
+}
+
+void write_text_file(const fs::path& path, std::string_view text) {
+  AtomicPath file(path);
+  std::ofstream out(file.temporary(), std::ios::binary);
+  out << text;
+  out.close();
+  if (!out) fail("cannot write {}: {}", path.string(), std::strerror(errno));
+  file.commit();
 }
 
 }  // namespace weft

@@ -2,9 +2,6 @@
 #include "weft/run/sweep_results.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 
 #include "weft/io/atomic_file.h"
 #include "weft/io/image.h"
@@ -79,15 +76,6 @@ std::string table_text(const Sweep& sweep, const fs::path& folder,
   return text;
 }
 
-void write_text(const fs::path& path, const std::string& text) {
-  AtomicPath file(path);
-  std::ofstream out(file.temporary(), std::ios::binary);
-  out << text;
-  out.close();
-  if (!out) fail("cannot write {}: {}", path.string(), std::strerror(errno));
-  file.commit();
-}
-
 }  // namespace
 
 SweepResults write_sweep_results(const Sweep& sweep, const fs::path& folder) {
@@ -96,7 +84,7 @@ SweepResults write_sweep_results(const Sweep& sweep, const fs::path& folder) {
     clips.push_back(batch_clip(folder, point.id, point.job));
   }
   SweepResults made{.table = folder / "table.csv", .sheet = {}};
-  write_text(made.table, table_text(sweep, folder, clips));
+  write_text_file(made.table, table_text(sweep, folder, clips));
   if (!clips.empty() && fits_sheet(sweep)) {
     made.sheet = folder / "sheet.png";
     write_png(made.sheet, draw_sheet(sweep, clips));

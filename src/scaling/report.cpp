@@ -2,9 +2,6 @@
 #include "weft/scaling/report.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 
 #include "weft/io/atomic_file.h"
 
@@ -107,15 +104,6 @@ Report make_report(const FoundRecords& found, const ReportOptions& options) {
   add_section(report, frames_section(works));
   add_section(report, provenance_section(found.records));
   return report;
-}
-
-void write_text_file(const fs::path& path, const std::string& text) {
-  AtomicPath file(path);
-  std::ofstream out(file.temporary(), std::ios::binary);
-  out << text;
-  out.close();
-  if (!out) fail("cannot write {}: {}", path.string(), std::strerror(errno));
-  file.commit();
 }
 
 std::vector<fs::path> write_figures(const fs::path& folder, const Report& report) {

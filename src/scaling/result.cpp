@@ -10,7 +10,7 @@
 namespace weft {
 namespace {
 
-constexpr int most_ranks = 4096;
+constexpr int most_predicted = 4096;
 
 /// The median of `value` over the records of every number of ranks.
 template <class F>
@@ -70,7 +70,7 @@ std::vector<int> predicted_ranks(const ScalingFit& fit) {
   std::vector<int> made;
   int n = 1;
   while (!fit.points.empty() && n < 2 * fit.points.back().ranks) n *= 2;
-  for (; n <= most_ranks; n *= 2) made.push_back(n);
+  for (; n <= most_predicted; n *= 2) made.push_back(n);
   return made;
 }
 

@@ -5,7 +5,7 @@
 namespace weft {
 namespace {
 
-constexpr double font = 13, line_height = 21, gap = 20;
+constexpr double legend_font = 13, line_height = 21, gap = 20;
 
 double sample_width(Sample sample) {
   return sample == Sample::box || sample == Sample::mark ? 14 : 30;
@@ -32,7 +32,7 @@ void draw_mark(Svg& svg, Mark mark, SvgPoint at, const Colour& colour, const std
 Legend::Legend(std::vector<LegendEntry> entries, double width) : entries_(std::move(entries)) {
   double x = 0, y = 0;
   for (const LegendEntry& e : entries_) {
-    const double wide = sample_width(e.sample) + 6 + text_width(e.name, font);
+    const double wide = sample_width(e.sample) + 6 + text_width(e.name, legend_font);
     if (x > 0 && x + wide > width) {
       x = 0;
       y += line_height;
@@ -60,7 +60,7 @@ void Legend::draw(Svg& svg, double left, double top) const {
       }
       if (e.sample != Sample::line) draw_mark(svg, e.mark, {x + wide / 2, middle}, e.colour, "");
     }
-    svg.text({x + wide + 6, middle + 4.5}, e.name, ink_colour(), {.size = font});
+    svg.text({x + wide + 6, middle + 4.5}, e.name, ink_colour(), {.size = legend_font});
   }
 }
 

@@ -3,6 +3,7 @@
 // name in the same folder, brought to the disk, and only then renamed.
 
 #include <filesystem>
+#include <string_view>
 
 namespace weft {
 
@@ -28,6 +29,9 @@ class AtomicPath {
   std::filesystem::path temporary_;
   bool committed_ = false;
 };
+
+/// A whole file of text, or none. Error: path and cause.
+void write_text_file(const std::filesystem::path& path, std::string_view text);
 
 /// Removes what writers of this file that were killed have left beside it. Only for whoever alone
 /// may write it now; never throws.

@@ -31,8 +31,6 @@ struct ReportOptions {
 /// Of at least one record. Fits what can be fitted; reads frames from the clips beside the records.
 Report make_report(const FoundRecords& found, const ReportOptions& options = {});
 
-/// Error: path and cause. The file is whole or not there.
-void write_text_file(const std::filesystem::path& path, const std::string& text);
 /// DIR/ID.svg for every figure, DIR/ID.csv for every table; the folder is made. What was written.
 std::vector<std::filesystem::path> write_figures(const std::filesystem::path& folder,
                                                  const Report& report);
