@@ -35,7 +35,7 @@ BarRow row_of(const RankReport& rank, double origin, double last, std::size_t mo
     // Hints cost as much as the shape: long pieces alone have one.
     const bool told = s.end - s.begin > (last - origin) / most_labels / 10;
     row.parts.push_back(
-        {name, stage_colour(s.stage), s.begin - origin, s.end - origin,
+        {stage_colour(s.stage), s.begin - origin, s.end - origin,
          told ? fmt::format("rank {}, {}: {} to {} s", rank.rank, name,
                             number_text(s.begin - origin, 4), number_text(s.end - origin, 4))
               : "",

@@ -80,9 +80,6 @@ TEST(Report, TablesHaveTheRecordsNumbersInFull) {
   const FoundRecords found = scaled_records();
   const auto tables = blocks_of<Table>(make_report(found));
   const auto ranks = rows_of(csv_text(tables.at("rank-seconds-4")));
-  const std::vector<std::string> columns{"rank",    "host",     "load",       "encode_text",
-                                         "denoise", "exchange", "decode",     "encode_video",
-                                         "wait",    "wall s",   "sent, bytes"};
   ASSERT_EQ(ranks.size(), 5U);
   EXPECT_EQ(ranks[0], (std::vector<std::string>{"rank", "host", "load", "encode_text", "denoise",
                                                 "exchange", "decode", "encode_video", "wait",
@@ -142,6 +139,35 @@ TEST(Report, KeepsDifferentWorkApart) {
   EXPECT_FALSE(figures.contains("speedup-3"));
   EXPECT_EQ(rows_of(csv_text(blocks_of<Table>(report).at("jobs"))).size(), 8U);
   EXPECT_EQ(test::WellFormed(html_page(report)).problem(), "");
+}
+
+TEST(Report, WhatCannotBeFittedIsAWarning) {
+  // Weak scaling needs the operations that the plan counts; these records have none.
+  const Report report = make_report(scaled_records(), {.weak = Weak::frames, .bandwidth = {}});
+  EXPECT_FALSE(blocks_of<Figure>(report).contains("speedup"));
+  EXPECT_TRUE(blocks_of<Figure>(report).contains("stage-bars"));
+  EXPECT_FALSE(report.warnings.empty());
+}
+
+TEST(Report, ContinuedClipsAreShownButNotFitted) {
+  FoundRecords found = scaled_records();
+  for (RunRecord& r : found.records) {
+    if (r.ranks.size() == 4) r.resumed_steps = 2;
+  }
+  const Report report = make_report(found);
+  EXPECT_TRUE(blocks_of<Figure>(report).contains("timeline-4"));
+  for (const auto& row : rows_of(csv_text(blocks_of<Table>(report).at("points")))) {
+    EXPECT_NE(row[1], "4");
+  }
+  EXPECT_NE(html_page(report).find("were done by an earlier run"), std::string::npos);
+}
+
+TEST(Report, TellsTheSameWarningOfSeveralSeriesOnce) {
+  const Report report = make_report(scaled_records());
+  std::set<std::string> sentences;
+  for (const std::string& w : report.warnings) {
+    EXPECT_TRUE(sentences.insert(w.substr(w.find(": "))).second) << w;
+  }
 }
 
 TEST(Report, DrawsManyRanksAndSpansWithoutGrowingLarge) {
