@@ -150,7 +150,7 @@ else
     skip clang-tidy "clang-tidy-16 is not installed"
   fi
   if command -v shellcheck >/dev/null; then
-    step shellcheck shellcheck -x jobs/*.sh jobs/*.sbatch tests/*/*.sh tools/*/*.sh || true
+    step shellcheck shellcheck -x jobs/*.sh jobs/*.sbatch tests/*/*.sh tools/*/*.sh bench/*/*.sh || true
   else
     skip shellcheck "shellcheck is not installed"
   fi

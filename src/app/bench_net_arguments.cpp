@@ -39,7 +39,9 @@ void add_bench_net_options(CLI::App& command, BenchNetArguments& values) {
     command.add_option(flags, value, help)->group(group)->type_name(kind)->take_last();
   };
   option("--sizes", values.sizes,
-         "bytes, with k, M, G (default 64k,256k,1M,4M,16M,64M,256M,512M as far as memory goes)",
+         "bytes, with k, M, G (default 64k,256k,1M,4M,16M,64M, on GPUs also 256M,512M, as far as "
+         "memory "
+         "goes)",
          "N,N,...");
   option("--repeats", values.repeats, "of which the median counts, 1 ... 1000 (default 9)", "INT");
   option("--warm-up", values.warm_up, "repeats before those that count, 0 ... 1000 (default 2)",
@@ -60,7 +62,9 @@ void add_bench_net_options(CLI::App& command, BenchNetArguments& values) {
 }
 
 void check_bench_net_arguments(const BenchNetArguments& values, Problems& problems) {
-  problems.collect([&] { static_cast<void>(parse_sizes(values.sizes)); });
+  if (!values.sizes.empty()) {
+    problems.collect([&] { static_cast<void>(parse_sizes(values.sizes)); });
+  }
   problems.collect([&] { static_cast<void>(parse_forward_speed(values.forward_speed)); });
   const auto in_range = [&](const char* flag, int value, int least) {
     constexpr int most = 1000;
@@ -76,6 +80,10 @@ void check_bench_net_arguments(const BenchNetArguments& values, Problems& proble
   if (!values.output.empty() && values.output.extension() != ".json") {
     problems.add("output: {}: expected a name that ends in .json", values.output.string());
   }
+}
+
+const char* default_sizes(bool gpu) {
+  return gpu ? "64k,256k,1M,4M,16M,64M,256M,512M" : "64k,256k,1M,4M,16M,64M";
 }
 
 std::vector<std::int64_t> parse_sizes(const std::string& text) {

@@ -8,7 +8,6 @@
 #include <fmt/chrono.h>
 #include <fmt/ranges.h>
 
-#include "weft/comm/heartbeat.h"
 #include "weft/device/device_api.h"
 #include "weft/device/device_link.h"
 #include "weft/io/atomic_file.h"
@@ -87,7 +86,8 @@ std::vector<std::int64_t> sizes_that_fit(const BenchNetArguments& a, const Commu
                                          double free) {
   const double least_free = -world.max(-free);
   std::vector<std::int64_t> sizes, left_out;
-  for (const std::int64_t bytes : parse_sizes(a.sizes)) {
+  const std::string wanted = a.sizes.empty() ? default_sizes(on_gpus(a)) : a.sizes;
+  for (const std::int64_t bytes : parse_sizes(wanted)) {
     const bool fits = buffers * static_cast<double>(bytes) <= share_of_memory * least_free;
     (fits && bytes >= world.size() ? sizes : left_out).push_back(bytes);
   }
@@ -95,7 +95,7 @@ std::vector<std::int64_t> sizes_that_fit(const BenchNetArguments& a, const Commu
     fail_input(
         "sizes: none of {} can be measured: each needs a byte for every rank, and {:g} times its "
         "bytes within half of the free memory of a rank, {:.3g} GB",
-        a.sizes, buffers, least_free / 1e9);
+        wanted, buffers, least_free / 1e9);
   }
   if (!left_out.empty() && world.rank() == 0) {
     std::vector<std::string> texts;
@@ -167,7 +167,6 @@ int bench_net_command(const Arguments& arguments, const Problems& found, const S
     if (first) print(plan_of(report, a.output));
     return 0;
   }
-  const Heartbeat heartbeat(world, session);
   Fabric fabric(world, report.device);
   bool exchanges = false;
   if (first) print(latency_head());

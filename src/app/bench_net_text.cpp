@@ -1,5 +1,7 @@
 #include "bench_net_text.h"
 
+#include <algorithm>
+
 #include <fmt/ranges.h>
 
 namespace weft {
@@ -79,12 +81,21 @@ std::string fits_text(const NetworkReport& report) {
       "\nFit: time = latency + bytes sent by a rank / bandwidth, least squares of relative "
       "residuals\n\n{:<8} {:<11} {:>11} {:>15} {:>10}\n",
       "scope", "pattern", "latency us", "bandwidth GB/s", "rms error");
+  double worst = 0;
   for (const NetworkFit& f : fit_network(report.bench)) {
     const bool for_plans = f.pattern == NetworkPattern::all_to_all && f.scope != NetworkScope::all;
     out += fmt::format("{:<8} {:<11} {:>11.2f} {:>15.3f} {:>8.1f} %{}\n", scope_name(f.scope),
-                       pattern_name(f.pattern), f.fit.speed.latency * micro,
-                       f.fit.speed.bandwidth / giga, f.fit.error * 100,
-                       for_plans ? "  for plans" : "");
+                       pattern_name(f.pattern), f.fit.latency * micro, f.fit.bandwidth / giga,
+                       f.fit.error * 100, for_plans ? "  for plans" : "");
+    worst = std::max(worst, for_plans ? f.fit.error : 0);
+  }
+  constexpr double much = 0.2;
+  if (worst > much) {
+    out += fmt::format(
+        "\nThe times for plans do not lie on a line ({:.0f} % off): what a plan says of exchanges "
+        "is "
+        "as uncertain.\n",
+        worst * 100);
   }
   return out;
 }

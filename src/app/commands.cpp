@@ -9,6 +9,7 @@
 #include "weft/base/log.h"
 #include "weft/comm/heartbeat.h"
 #include "weft/device/device_api.h"
+#include "weft/run/batch.h"
 #include "weft/run/checkpoint.h"
 #include "weft/run/engine.h"
 #include "weft/run/output_claim.h"
@@ -86,8 +87,8 @@ int run_command(const Arguments& arguments, const Problems& found, const Session
     return 0;
   }
   if (arguments.repeated && comm.rank() == 0) {
-    for (const std::string& change : changes_since(
-             *arguments.repeated, prepared, machine_of(arguments.job, session.local_size()))) {
+    for (const std::string& change :
+         changes_since(*arguments.repeated, prepared, prepared.machine)) {
       log_warn("not as in {}: {}; the clip may differ", arguments.repeated->path.string(), change);
     }
   }
@@ -95,8 +96,7 @@ int run_command(const Arguments& arguments, const Problems& found, const Session
   check_checkpoint(arguments.job, prepared, comm);
   watch_for_stops(arguments.job);
   try {
-    Engine engine(comm, session, machine_of(arguments.job, session.local_size()),
-                  arguments.job.threads, Keep::one);
+    Engine engine(comm, session, prepared.machine, arguments.job.threads, Keep::one);
     return render_job(arguments.job, prepared, engine, session) == JobEnd::stopped
                ? stopped_exit_code
                : 0;
@@ -160,6 +160,12 @@ int run_program(int argc, char** argv) {
   } catch (const InputError& e) {
     if (session.rank() == 0) print_problems(e.problems());
     return bad_input;
+  } catch (const JobFailure& e) {
+    if (session.rank() == 0) log_error("{} (on {})", e.what(), session.host());
+    return failed;
+  } catch (const BrokenGroup& e) {
+    log_error("{} (on {})", e.what(), session.host());
+    Session::abort(lost_rank_exit_code);
   } catch (const std::exception& e) {
     log_error("{} (on {})", e.what(), session.host());
     if (session.size() > 1) Session::abort(failed);

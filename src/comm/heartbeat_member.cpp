@@ -14,7 +14,7 @@ namespace {
 
 // The one rank that reports the loss of rank 0 comes first; the others end by themselves so much
 // later, in case that one was lost as well.
-constexpr double after_speaker = 2;    // s
+constexpr double after_speaker = 2;        // s
 constexpr double own_goodbye_seconds = 1;  // for rank 0 to take note
 
 class Member final : public HeartbeatLoop {

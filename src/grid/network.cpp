@@ -21,7 +21,7 @@ double error_of(const Line& line, std::span<const TransferTime> times) {
 
 }  // namespace
 
-std::optional<LinkFit> fit_link(std::span<const TransferTime> times) {
+std::optional<LinkSpeed> fit_link(std::span<const TransferTime> times) {
   if (times.empty()) return std::nullopt;
   // Residuals divided by the time: the sums of 1/t, x/t, ... of the normal equations of
   // a (1/t) + b (x/t) = 1.
@@ -45,7 +45,7 @@ std::optional<LinkFit> fit_link(std::span<const TransferTime> times) {
     if (both.per_byte <= 0) return std::nullopt;
     if (both.latency > 0) line = both;
   }
-  return LinkFit{{line.latency, 1 / line.per_byte}, error_of(line, times)};
+  return LinkSpeed{line.latency, 1 / line.per_byte, error_of(line, times)};
 }
 
 MachineSpeed with_network(MachineSpeed assumed, const MeasuredNetwork& measured) {

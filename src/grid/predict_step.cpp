@@ -1,6 +1,7 @@
 // How long a step takes on a grid of ranks: compute by speed, exchange by bytes and bandwidth.
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "weft/grid/process_grid.h"
 #include "weft/grid/windows.h"
@@ -23,7 +24,8 @@ class Paths {
   /// leaves it travel at the same time.
   [[nodiscard]] Path all_to_all(int ranks) const {
     if (on_one_node(ranks)) return node();
-    const double here = std::min(ranks, per_node_);
+    // Of the rank with the fewest neighbours on its node.
+    const double here = std::gcd(ranks, per_node_);
     const double away = (ranks - here) / (ranks - 1.0);
     return {std::max((1 - away) / speed_.node_bytes, away / speed_.network_bytes),
             speed_.network_latency};
@@ -81,13 +83,15 @@ MachineSpeed cpu_speed() {
           .network_latency = 50e-6,
           .memory_bytes = 1e10,
           .overlapped = 0,
-          .waiting = 0};
+          .waiting = 0,
+          .ring = 0};
 }
 
 // bench/README.md: a step of the three models at 666 to 682 TFLOP/s in bf16, forwards at 960 in
 // fp8; all-to-alls of two GPUs at 285 GB/s and from 34 us on; copies at 4.27 TB/s. CFG halves,
 // which exchange next to nothing, lose 0.3 to 2.5 %. What Ulysses loses beside that is as much as
-// its transfers and copies take without any overlap. Of 400 Gb/s 45 GB/s are expected.
+// its transfers and copies take without any overlap; a ring loses 8 % of its attention besides. Of
+// 400 Gb/s 45 GB/s are expected.
 MachineSpeed gpu_speed(bool fp8) {
   return {.flops = fp8 ? 9.6e14 : 6.65e14,
           .node_bytes = 2.85e11,
@@ -96,7 +100,8 @@ MachineSpeed gpu_speed(bool fp8) {
           .network_latency = 35e-6,
           .memory_bytes = 4.27e12,
           .overlapped = 0,
-          .waiting = 0.015};
+          .waiting = 0.015,
+          .ring = 0.08};
 }
 
 StepPrediction predict_step(const ProcessGrid& grid, const GridWork& work,
@@ -122,8 +127,12 @@ StepPrediction predict_step(const ProcessGrid& grid, const GridWork& work,
     const double uneven = here * grid.forward_ranks() / tokens;
     const auto dealt_heads = (work.heads + grid.ulysses - 1) / grid.ulysses * grid.ulysses;
     const double heads = static_cast<double>(dealt_heads) / static_cast<double>(work.heads);
-    compute[group] += forwards * work.window_flops[w] * uneven * heads / grid.forward_ranks() /
-                      speed.flops * waiting;
+    // Products of queries with keys and of weights with values, 2 operations each.
+    const double attention =
+        4 * tokens * tokens * static_cast<double>(work.heads * work.head_dim * work.layers);
+    const double flops = work.window_flops[w] + (grid.ring > 1 ? speed.ring * attention : 0);
+    compute[group] +=
+        forwards * flops * uneven * heads / grid.forward_ranks() / speed.flops * waiting;
     const Exchange u = of_ulysses(grid, work, here);
     const Exchange r = of_ring(grid, work, here);
     exchange[group] += forwards * (exposed * (u.bytes * ulysses.per_byte + r.bytes * ring.per_byte +

@@ -1,4 +1,5 @@
 // Receives prompt embeddings, hands denoised windows to the decode stage.
+#include <algorithm>
 #include <optional>
 
 #include "weft/base/activity.h"
@@ -78,9 +79,10 @@ void put_first_frame(const Tensor& first_frame, const Clip& clip, const Box& win
   unpack_box(pack_box({frame, first_frame}, part), part, {window, latents});
 }
 
-void check_finite(Ops& ops, const Tensor& latents, int window, int step) {
-  if (ops.all_finite(latents)) return;
-  fail(
+/// What is wrong with them, or "".
+std::string finite_rule(Ops& ops, const Tensor& latents, int window, int step) {
+  if (ops.all_finite(latents)) return "";
+  return fmt::format(
       "window {} has a value that is not finite after step {}: the weights are damaged, or "
       "guidance-scale or flow-shift is far out of range",
       window, step + 1);
@@ -132,7 +134,7 @@ class Denoising {
     context_.progress.advance(step);
     for (; step < clip_.steps; ++step) {
       if (clip_.window_shift && step > 0) move_windows(windows, step);
-      do_step(windows, step);
+      fail_together(do_step(windows, step));
       context_.progress.advance(1);
       keep(windows, step + 1);
     }
@@ -167,10 +169,11 @@ class Denoising {
     return first_frame_.defined() && window.frames().begin == 0;
   }
 
-  void do_step(Windows& windows, int step) {
+  /// Gives what is wrong with the result, or "".
+  std::string do_step(Windows& windows, int step) {
     const double timestep = schedule_.timesteps[static_cast<std::size_t>(step)];
     Denoiser& denoiser = expert_.at(timestep);  // also without a place: all ranks read the weights
-    if (!team_.place) return;
+    if (!team_.place) return "";
     const std::vector<int>& mine = windows.exchange->mine();
     ScopedStage whole(context_.profile, Stage::denoise, step);
     whole.add_flops(step_flops(windows.step.windows, mine, plan_, clip_, model_));
@@ -201,11 +204,24 @@ class Denoising {
     }
     // What remains went between the ranks that share a forward.
     whole.add_bytes(context_.fabric.bytes_sent() - sent_before - exchanged);
+    std::string problem;
     for (std::size_t i = 0; i < mine.size(); ++i) {
       windows.solvers[i]->step(context_.ops, step, velocities[i], windows.latents[i]);
-      check_finite(context_.ops, windows.latents[i], mine[i], step);
+      const std::string rule = finite_rule(context_.ops, windows.latents[i], mine[i], step);
+      if (problem.empty()) problem = rule;
     }
     context_.fabric.check();
+    return problem;
+  }
+
+  /// A problem of one rank is the job's: all ranks throw it, or none.
+  void fail_together(std::string problem) {
+    if (context_.comm.max(problem.empty() ? 0 : 1) == 0) return;
+    const std::vector<std::string> told = context_.comm.gather_strings(problem, 0);
+    const auto first = std::ranges::find_if(told, [](const auto& text) { return !text.empty(); });
+    if (first != told.end()) problem = *first;
+    context_.comm.broadcast_string(problem, 0);
+    throw JobFailure(problem);
   }
 
   /// Carries latents and what the solvers remember to the windows of `step`.

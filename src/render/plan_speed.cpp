@@ -21,6 +21,10 @@ std::string link_text(double bytes, double latency) {
   return fmt::format("{} sent per rank, {:.3g} us per exchange", rate_text(bytes), latency * 1e6);
 }
 
+std::string measured_text(const LinkSpeed& link, const std::string& from) {
+  return fmt::format("measured: {} (to {:.0f} %)", from, link.error * 100);
+}
+
 std::string flops_rate_text(double flops) {
   return flops >= 1e12 ? fmt::format("{:.3g} TFLOP/s per rank", flops / 1e12)
                        : fmt::format("{:.3g} GFLOP/s per rank", flops / 1e9);
@@ -128,16 +132,18 @@ std::string speed_text(const Machine& machine) {
              : cpu                       ? "assumed: two cores of a server"
                                          : h200);
   out += row("node", link_text(s.node_bytes, s.latency),
-             measured && measured->node ? "measured: " + from
+             measured && measured->node ? measured_text(*measured->node, from)
              : cpu                      ? "assumed: ranks meet in memory"
                                         : "assumed: NVLink, as between two H200s");
   out += row("network", link_text(s.network_bytes, s.network_latency),
-             measured && measured->network ? "measured: " + from
+             measured && measured->network ? measured_text(*measured->network, from)
              : cpu                         ? "assumed: 10 Gb/s Ethernet"
                                            : "assumed: 400 Gb/s per GPU, 45 GB/s of it used");
   out += row("copies", rate_text(s.memory_bytes) + " per rank, of what travels",
              cpu ? "assumed: a core of a server" : h200);
   out += row("waiting", fmt::format("{:.3g} % longer compute on several ranks", s.waiting * 100),
+             cpu ? "assumed" : "assumed: two H200s (bench/README.md)");
+  out += row("ring", fmt::format("{:.3g} % longer attention in a ring", s.ring * 100),
              cpu ? "assumed" : "assumed: two H200s (bench/README.md)");
   out += row("overlap", fmt::format("{:.3g} % of an exchange hidden", s.overlapped * 100),
              cpu ? "assumed" : "assumed: two H200s (bench/README.md)");

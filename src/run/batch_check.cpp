@@ -63,7 +63,7 @@ class ListCheck {
         planned.work = work_of(plan_figures(made.plan, made.clip, made.model, made.machine));
         for (int rank = 0; rank < ranks_; ++rank) {
           if (!planned.problems.empty()) break;
-          check_memory(job, made, rank, free_, planned.problems);
+          check_memory(made, rank, free_, planned.problems);
         }
       }
     }

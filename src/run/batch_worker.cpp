@@ -24,14 +24,9 @@ constexpr std::size_t most_upcoming = 16;
 /// Of the memory: what models that stay side by side may take.
 constexpr double share_of_gpu = 0.9, share_of_host = 0.5;
 
-/// A failure that every rank of the group throws at the same point: it is the job's, not the run's.
-class SharedFailure : public Error {
+class LostLease : public JobFailure {
  public:
-  using Error::Error;
-};
-class LostLease : public SharedFailure {
- public:
-  LostLease() : SharedFailure("another run has taken the job over, or its folder is gone") {}
+  LostLease() : JobFailure("another run has taken the job over, or its folder is gone") {}
 };
 
 double host_memory(const Session& session) {
@@ -151,7 +146,7 @@ void BatchWorker::render(Turn turn, const std::string& job_text) {
       turns_->look_again();
     }
     return;
-  } catch (const SharedFailure& e) {
+  } catch (const JobFailure& e) {
     if (leads()) fail(*current.leading, e.what());
     return;
   } catch (const std::exception& e) {
@@ -159,11 +154,7 @@ void BatchWorker::render(Turn turn, const std::string& job_text) {
       finish_pending();  // what is done is not lost with this job
       fail(*current.leading, e.what());
     }
-    if (group_.size() > 1) {
-      // Bad input that one rank alone has seen ends the run like any other error.
-      if (dynamic_cast<const InputError*>(&e) != nullptr) throw Error(e.what());
-      throw;
-    }
+    if (group_.size() > 1) throw BrokenGroup(e.what());
     engine_.reset();  // whatever state it is in
     return;
   }
@@ -186,18 +177,18 @@ void BatchWorker::prepare(Current& current) {
     share_network(current.job, group_, known_, current.prepared);
     make_plan(group_.size(), session_.local_size(), current.prepared, problems);
     if (problems.empty()) {
-      check_memory(current.job, current.prepared, group_.rank(), free_memory_, problems);
+      check_memory(current.prepared, group_.rank(), free_memory_, problems);
     }
     throw_if_any_rank_has_problems(group_, problems);
   } catch (const InputError& e) {  // the same on every rank
-    throw SharedFailure(e.what());
+    throw JobFailure(e.what());
   }
 }
 
 void BatchWorker::ready_engine(Current& current) {
   const Job& job = current.job;
-  const Machine machine = machine_of(job, session_.local_size());
   const PreparedJob& p = current.prepared;
+  const Machine& machine = p.machine;
   const PlanFigures figures = plan_figures(p.plan, p.clip, p.model, machine);
   current.after_denoise =
       figures.flops_denoise > 0 ? figures.flops_decode / figures.flops_denoise : 0;
@@ -255,7 +246,7 @@ void BatchWorker::after_step(Current& current, bool last) {
   const double agreed = group_.size() > 1 ? group_.max(wish) : wish;
   if (agreed == lost) throw LostLease();
   if (agreed == late) {
-    throw SharedFailure(
+    throw JobFailure(
         fmt::format("it took longer than the {:g} s that --job-timeout allows; what is done is "
                     "kept for the next attempt",
                     options_.job_timeout));

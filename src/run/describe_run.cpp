@@ -94,7 +94,7 @@ std::string device_name_of(DeviceKind device) {
 }
 
 RunRecord describe_run(const Job& job, const PreparedJob& prepared, const Session& session) {
-  const Machine machine = machine_of(job, session.local_size());
+  const Machine& machine = prepared.machine;
   const ModelFolder& model = prepared.model;
   RunRecord r;
   r.weft_version = WEFT_VERSION;

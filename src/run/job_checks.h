@@ -54,8 +54,7 @@ void make_plan(int ranks, int ranks_per_node, PreparedJob& made, Problems& probl
 
 /// Problems when one of the stages does not fit into `free` bytes of GPU memory on `rank`. Nothing
 /// for a job on the CPU.
-void check_memory(const Job& job, const PreparedJob& made, int rank, double free,
-                  Problems& problems);
+void check_memory(const PreparedJob& made, int rank, double free, Problems& problems);
 /// Bytes of GPU memory that are free on this rank's device; 0 without one.
 double free_gpu_memory();
 

@@ -27,7 +27,7 @@ ordered_json of_time(const RepeatedTime& t) {
 }
 
 ordered_json of_link(const LinkSpeed& link) {
-  return {{"latency", link.latency}, {"bandwidth", link.bandwidth}};
+  return {{"latency", link.latency}, {"bandwidth", link.bandwidth}, {"error", link.error}};
 }
 
 ordered_json rows_of(const NetworkBench& bench) {
@@ -112,7 +112,8 @@ class Reader {
 LinkSpeed link_of(const Reader& figures, const char* scope) {
   const Reader link = figures.table(scope);
   constexpr double least_bandwidth = 1;  // byte per second: more than 0
-  return {link.number("latency", 0), link.number("bandwidth", least_bandwidth)};
+  return {link.number("latency", 0), link.number("bandwidth", least_bandwidth),
+          link.number("error", 0)};
 }
 
 std::string plural(std::size_t count, const char* what) {
@@ -139,11 +140,11 @@ std::vector<NetworkFit> fit_network(const NetworkBench& bench) {
 void write_network_file(const fs::path& path, const NetworkReport& report) {
   ordered_json fits = ordered_json::array(), figures = ordered_json::object();
   for (const NetworkFit& f : fit_network(report.bench)) {
-    ordered_json entry = of_link(f.fit.speed);
+    ordered_json entry = of_link(f.fit);
     fits.push_back({{"scope", scope_name(f.scope)},
                     {"pattern", pattern_name(f.pattern)},
-                    {"latency", f.fit.speed.latency},
-                    {"bandwidth", f.fit.speed.bandwidth},
+                    {"latency", f.fit.latency},
+                    {"bandwidth", f.fit.bandwidth},
                     {"error", f.fit.error}});
     if (f.pattern == NetworkPattern::all_to_all && f.scope != NetworkScope::all) {
       figures[scope_name(f.scope)] = std::move(entry);
@@ -174,7 +175,7 @@ void write_network_file(const fs::path& path, const NetworkReport& report) {
         {"ring",
          "bytes: to the next rank of a circle; algorithm_bandwidth = bus_bandwidth = bytes / "
          "time"},
-        {"latency", "half the time of a round trip"},
+        {"latencies", "half the time of a round trip"},
         {"fits",
          "time = latency + bytes_sent / bandwidth by least squares of relative residuals; error: "
          "their root mean square"}}},

@@ -226,9 +226,8 @@ double free_gpu_memory() {
 }
 
 /// A job that will not fit the GPU is refused before anything is loaded.
-void check_memory(const Job& job, const PreparedJob& made, int rank, double free,
-                  Problems& problems) {
-  const Machine machine = machine_of(job);
+void check_memory(const PreparedJob& made, int rank, double free, Problems& problems) {
+  const Machine& machine = made.machine;
   if (machine.device != DeviceKind::cuda) return;
   const PlanFigures f = plan_figures(made.plan, made.clip, made.model, machine);
   const auto at = static_cast<std::size_t>(rank);
@@ -306,7 +305,7 @@ PreparedJob prepare_job(const Job& job, const Problems& found, const Communicato
   throw_if_any_rank_has_problems(comm, of_plan);
   if (use == JobUse::render) {
     Problems of_memory;
-    check_memory(job, made, comm.rank(), free_gpu_memory(), of_memory);
+    check_memory(made, comm.rank(), free_gpu_memory(), of_memory);
     throw_if_any_rank_has_problems(comm, of_memory);
   }
   return made;

@@ -28,7 +28,7 @@ std::string csv_field(const std::string& text) {
 
 /// What the table says of a point, as text.
 struct Figures {
-  std::string frames, wall, denoise;
+  std::string frames, wall, denoise, warping_error;
   std::vector<std::string> seams;  // frames, rows, columns
 };
 
@@ -48,6 +48,7 @@ Figures figures_of(const fs::path& record) {
   for (std::size_t i = 0; i < f.seams.size(); ++i) {
     if (seams[i]) f.seams[i] = fmt::format("{:.4f}", *seams[i]);
   }
+  if (r.warping_error) f.warping_error = fmt::format("{:.4e}", *r.warping_error);
   return f;
 }
 
@@ -59,7 +60,9 @@ std::string table_text(const Sweep& sweep, const fs::path& folder,
   }
   std::string text = "id";
   for (const std::string& key : keys) text += "," + key;
-  text += ",frames,wall_seconds,denoise_seconds,seam_frames,seam_rows,seam_columns,clip\r\n";
+  text +=
+      ",frames,wall_seconds,denoise_seconds,seam_frames,seam_rows,seam_columns,warping_error,"
+      "clip\r\n";
   for (std::size_t i = 0; i < sweep.points.size(); ++i) {
     const ListedJob& point = sweep.points[i];
     fs::path record = clips[i];
@@ -68,6 +71,7 @@ std::string table_text(const Sweep& sweep, const fs::path& folder,
     for (const std::string& key : keys) row.push_back(find_job_key(key)->get(point.job));
     row.insert(row.end(), {f.frames, f.wall, f.denoise});
     row.insert(row.end(), f.seams.begin(), f.seams.end());
+    row.push_back(f.warping_error);
     row.push_back(clips[i].lexically_relative(folder).string());
     for (std::size_t c = 0; c < row.size(); ++c) text += (c == 0 ? "" : ",") + csv_field(row[c]);
     text += "\r\n";

@@ -15,7 +15,8 @@ inline constexpr std::int64_t letter_width = 6, line_height = 10;
 void draw_text(Image& image, std::int64_t left, std::int64_t top, const std::string& text,
                int scale);
 
-/// The text in lines of at most `letters`; ".." where it is cut after `lines`.
+/// The text in lines of at most `letters`, broken between words where that fits; ".." where it is
+/// cut after `lines`.
 std::vector<std::string> wrapped(const std::string& text, std::size_t letters, std::size_t lines);
 
 }  // namespace weft

@@ -14,7 +14,7 @@ std::string number(double value) {
   if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
   const double size = std::abs(value);
   if (size == 0) return "0";
-  if (size >= 1e7 || size < 1e-4) return fmt::format("{:.3e}", value);
+  if (size >= 1e6 || size < 1e-4) return fmt::format("{:.3e}", value);
   return fmt::format("{:.{}f}", value,
                      size >= 1000  ? 0
                      : size >= 100 ? 1
@@ -30,9 +30,9 @@ std::string interval(const Estimate& e) {
 std::string times_table(const ScalingResult& result) {
   const ScalingFit& whole = result.fits.front();
   const bool planned = !result.weak && !result.planned_speedup.empty();
-  std::string text =
-      fmt::format(" ranks  runs     seconds   spread  speed-up  efficiency  Karp-Flatt{}{}\n",
-                  result.weak ? "        work" : "", planned ? "  planned" : "");
+  std::string text = fmt::format(
+      " ranks  runs     seconds   spread  speed-up  efficiency  Karp-Flatt{}{}  shared by\n",
+      result.weak ? "        work" : "", planned ? "  planned" : "");
   for (std::size_t i = 0; i < whole.points.size(); ++i) {
     const ScalingPoint& p = whole.points[i];
     const bool compared = p.speedup > 0;
@@ -47,7 +47,7 @@ std::string times_table(const ScalingResult& result) {
       const double s = result.planned_speedup[i];
       text += fmt::format("  {:>7}", s > 0 ? fmt::format("{:.2f}", s) : "-");
     }
-    text += p.outlier ? "  set aside\n" : "\n";
+    text += fmt::format("  {}{}\n", result.grids[i], p.outlier ? "; set aside" : "");
   }
   return text;
 }

@@ -154,6 +154,10 @@ void warn_of_fits(ScalingFit& made) {
     }
   }
   const LawFit* amdahl = made.law(Law::amdahl);
+  if (amdahl != nullptr && amdahl->best[1] > 1) {
+    made.warnings.push_back(
+        fmt::format("a = {:.3f} is above 1: more ranks take longer than one.", amdahl->best[1]));
+  }
   if (amdahl != nullptr && amdahl->best[1] < 0) {
     const Estimate a = amdahl->parameters.front().second;
     made.warnings.push_back(fmt::format(

@@ -62,6 +62,7 @@ std::string to_json(const std::vector<ScalingResult>& results) {
   for (const ScalingResult& r : results) {
     Json group = {{"work", r.work}, {"scaling", r.weak ? "weak" : "strong"}};
     group["planned_speedup"] = r.planned_speedup;
+    group["grids"] = r.grids;
     for (const StageTimes& s : r.stages) group["stage_seconds"][s.name] = s.seconds;
     group["fits"] = Json::array();
     for (const ScalingFit& f : r.fits) group["fits"].push_back(fit_json(f));

@@ -30,22 +30,37 @@ Estimate estimate_of(double value, std::vector<double> draws) {
   return {value, std::min(value, at(0.025)), std::max(value, at(0.975))};
 }
 
+/// One set of parameters around the fit. Those that may not be negative are not: such draws are
+/// made again, since to cut each off at 0 would tear apart parameters that make up for each other.
+template <class Random>
+Parameters draw_around(const LinearLaw& law, const LeastSquares& fit, const Noise& noise,
+                       Random& random) {
+  constexpr int most_tries = 200;
+  std::normal_distribution<double> normal;
+  std::chi_squared_distribution<double> chi_squared(noise.dof);
+  Parameters beta{};
+  for (int tries = 0; tries < most_tries; ++tries) {
+    Parameters z{};
+    for (int k = 0; k < law.parameters; ++k) z[k] = normal(random);
+    const double scale = std::sqrt(noise.variance * noise.dof / chi_squared(random));
+    bool allowed = true;
+    for (int i = 0; i < law.parameters; ++i) {
+      beta[i] = fit.beta[i];
+      for (int k = 0; k <= i; ++k) beta[i] += scale * fit.spread[i][k] * z[k];
+      allowed = allowed && (beta[i] >= 0 || !(law.bounded || i == 0));
+    }
+    if (allowed) return beta;
+  }
+  return fit.beta;
+}
+
 std::vector<std::vector<double>> make_draws(const LinearLaw& law, const LeastSquares& fit,
                                             const Noise& noise, std::optional<double> bandwidth) {
   std::vector<std::vector<double>> draws;
   if (noise.dof <= 0) return draws;
   std::mt19937_64 random(20070107);  // any fixed number: the same runs give the same interval
-  std::normal_distribution<double> normal;
-  std::chi_squared_distribution<double> chi_squared(noise.dof);
   for (int d = 0; d < draw_count; ++d) {
-    Parameters z{};
-    for (int k = 0; k < law.parameters; ++k) z[k] = normal(random);
-    const double scale = std::sqrt(noise.variance * noise.dof / chi_squared(random));
-    Parameters beta = fit.beta;
-    for (int i = 0; i < law.parameters; ++i) {
-      for (int k = 0; k <= i; ++k) beta[i] += scale * fit.spread[i][k] * z[k];
-      if (i > 0 && law.bounded) beta[i] = std::max(beta[i], 0.0);
-    }
+    Parameters beta = draw_around(law, fit, noise, random);
     // A time is positive; this matters only where the interval is wider than the value.
     beta[0] = std::max(beta[0], 1e-3 * fit.beta[0]);
     draws.push_back(law_parameters(law.law, beta, bandwidth));

@@ -7,7 +7,6 @@
 #include <set>
 
 #include "weft/base/log.h"
-#include "weft/comm/heartbeat.h"
 #include "weft/run/describe_run.h"
 #include "weft/run/stop_request.h"
 
@@ -214,8 +213,6 @@ bool measure_scaling(const ScaleOptions& options, const Problems& found, const C
   }
   const std::vector<Run> open = open_runs(options, cases, world);
   if (open.empty()) return true;
-  std::optional<Heartbeat> heartbeat;
-  if (world.size() > 1) heartbeat.emplace(world, session);
   ScaleWorker worker(cases, world, session);
   double longest = 0;
   for (const Run& run : open) {
@@ -250,8 +247,7 @@ void check_scaling(const ScaleOptions& options, const Problems& found, const Com
   double all = 0;
   for (const auto& [ranks, made] : cases) {
     const PreparedJob& p = made.prepared;
-    const PlanFigures f =
-        plan_figures(p.plan, p.clip, p.model, machine_of(made.job, session.local_size()));
+    const PlanFigures f = plan_figures(p.plan, p.clip, p.model, p.machine);
     text += fmt::format("{:>6}  {:<22}  {:>7}  {:<30}  {:>9.4g}  {:>8.2f}\n", ranks,
                         fmt::format("{}x{}x{}", p.clip.width, p.clip.height, p.clip.frames),
                         p.plan.windows.windows.size(), p.plan.grid.str(), f.seconds, f.speedup());

@@ -58,6 +58,11 @@ ScalingResult fit_records(const RecordGroup& group, std::optional<double> bandwi
   }
   made.planned_speedup =
       by_point(group, whole, [](const RunRecord& r) { return r.predicted_speedup; });
+  for (const ScalingPoint& p : whole.points) {
+    const auto first = std::find_if(group.records.begin(), group.records.end(),
+                                    [&](const auto& r) { return std::ssize(r.ranks) == p.ranks; });
+    made.grids.push_back(first->grid.str());
+  }
   return made;
 }
 

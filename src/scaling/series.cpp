@@ -58,7 +58,9 @@ std::string work_text(const RunRecord& r, Weak weak) {
       fmt::format("{} x {}, {} frames, {} steps{}, {} window{}, {}; {} {}, {}", r.width, r.height,
                   r.frames, r.steps, r.guidance_scale > 1 ? " with guidance" : "", r.windows.size(),
                   r.windows.size() == 1 ? "" : "s", r.model, r.device, r.precision, devices_of(r));
-  if (r.device != "cuda") text += fmt::format(", {} threads a rank", threads_of(r));
+  if (r.device != "cuda") {
+    text += fmt::format(", {} thread{} a rank", threads_of(r), threads_of(r) == "1" ? "" : "s");
+  }
   if (weak == Weak::frames) text += "; the frames grow with the ranks";
   if (weak == Weak::width) text += "; the width grows with the ranks";
   return text;

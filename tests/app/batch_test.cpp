@@ -125,6 +125,61 @@ TEST_F(Batch, AFailingJobIsParkedAndTheOthersAreDone) {
   EXPECT_TRUE(fs::exists(in_job("bad", "clip.mp4")));
 }
 
+// Would catch: a failure that ends the other ranks of its group, and with them all groups of the
+// run.
+TEST_F(Batch, AFailureOnSeveralRanksIsThatJobsAlone) {
+  const fs::path model = folder_.path() / "model";
+  fs::copy(golden_model("tiny-wan21"), model, fs::copy_options::recursive);
+  const fs::path weights = model / "transformer/diffusion_pytorch_model.safetensors";
+  fs::permissions(weights, fs::perms::owner_write, fs::perm_options::add);
+  std::fstream file(weights, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(-64, std::ios::end);
+  for (int i = 0; i < 64; ++i) file.put('\xff');  // NaN in bfloat16
+  file.close();
+  const std::string list = "id,prompt,model,width,window\na,kite,,64,auto\nbad,heron," +
+                           model.string() + ",128,64x64x5\nc,sea,,64,auto\nd,moon,,64,auto\n";
+  const Outcome ran = batch_of(list, {"--ranks-per-job", "2", "--attempts", "2"}, 4);
+  EXPECT_EQ(ran.exit_code, 1) << ran.err;
+  EXPECT_NE(ran.out.find("3 of 4 jobs are done, 3 of them here"), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find("1 parked"), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find("not finite"), std::string::npos) << ran.out;
+}
+
+TEST_F(Batch, AJobFileThatCannotBeReadIsThatJobsAlone) {
+  ASSERT_EQ(batch_of(four, {"--time-limit", "1s"}).exit_code, 75);
+  std::ofstream(in_job("b", "job.toml")) << "prompt = \"half a";
+  const Outcome ran = batch({"--ranks-per-job", "2", "--attempts", "2", "--quiet"}, 2);
+  EXPECT_EQ(ran.exit_code, 1) << ran.err;
+  EXPECT_NE(ran.out.find("3 of 4 jobs are done, 3 of them here"), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find("job.toml:1: not valid TOML"), std::string::npos) << ran.out;
+}
+
+// The text encoder is read by rank 0 alone, while the other waits for it.
+TEST_F(Batch, AFailureOfOneRankAloneEndsTheRunToBeStartedAgain) {
+  const fs::path model = folder_.path() / "model";
+  fs::copy(golden_model("tiny-wan21"), model, fs::copy_options::recursive);
+  std::ofstream(folder_.path() / "list.csv")
+      << "id,prompt,threads,steps\na,kite,1,1000\nb,heron,2,2\nc,sea,2,2\n";
+  Words words{"batch",    (folder_.path() / "list.csv").string(),
+              "-o",       clips().string(),
+              "--model",  model.string(),
+              "--verbose"};
+  words.insert(words.end(), small.begin(), small.end());
+  Running running(words, 2);
+  ASSERT_TRUE(running.says("denoise: step ")) << running.err();
+  const fs::path weights = model / "text_encoder/model.safetensors";
+  fs::last_write_time(weights, fs::last_write_time(weights) + std::chrono::seconds(5));
+  const Outcome end = running.wait(120);
+  EXPECT_EQ(end.exit_code, 69) << end.err;
+  EXPECT_NE(end.err.find("it has changed since the job was checked"), std::string::npos) << end.err;
+  EXPECT_TRUE(running.processes().empty());
+  EXPECT_TRUE(fs::exists(in_job("a", "done")));  // what was done before counts
+  EXPECT_NE(read_file(in_job("b", "attempts")).find("\tfailed\t"), std::string::npos);
+  const Outcome again = run_weft(words, 2);
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_NE(again.out.find("3 of 3 jobs are done, 2 of them here"), std::string::npos) << again.out;
+}
+
 // A machine on which nothing works, here one that does not see the models, takes itself out, and
 // its jobs are done elsewhere with all their attempts.
 TEST_F(Batch, AHostThatFailsDifferentJobsIsTakenOut) {

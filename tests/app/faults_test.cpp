@@ -21,7 +21,7 @@ class Faults : public testing::Test {
                 "--prompt", "a kite",    "--width",
                 "128",      "--height",  "64",
                 "--frames", "5",         "--window",
-                "64x64x5",  "--steps",   "1000",
+                "64x64x5",  "--steps",   "600",
                 "--record", "none",      "--threads",
                 "1",        "--verbose", "--no-metadata",
                 "-o",       path(clip)};
@@ -76,7 +76,7 @@ TEST_F(Faults, AKilledRankEndsAllNamed) {
 TEST_F(Faults, AStoppedRankEndsAllNamed) {
   Running job_of_three(job("clip.mp4"), 3);
   // Later than a second, the time between two words with the watchdog.
-  ASSERT_TRUE(job_of_three.says("denoise: step 600,")) << job_of_three.err();
+  ASSERT_TRUE(job_of_three.says("denoise: step 400,")) << job_of_three.err();
   ASSERT_EQ(job_of_three.processes().size(), 3U);
   ::kill(job_of_three.rank(1), SIGSTOP);
   const Outcome end = job_of_three.wait(end_of_a_lost_job);
@@ -124,13 +124,13 @@ TEST_F(Faults, ToldToStopItKeepsACheckpointAndTheSameGoesOn) {
     before = steps;
     EXPECT_FALSE(fs::exists(path("clip.mp4")));
   }
-  EXPECT_LT(before, 1000);
+  EXPECT_LT(before, 600);
   expect_the_clip_after_all("clip.mp4");
 }
 
 TEST_F(Faults, NoRankOutlivesMpirun) {
   for (const int ranks : {1, 3}) {
-    Running launched(job("clip.mp4", {"--width", "512"}), ranks);
+    Running launched(job("clip.mp4", {"--width", "1024"}), ranks);
     ASSERT_TRUE(launched.says("denoise: step 200,")) << launched.err();
     ASSERT_EQ(launched.processes().size(), static_cast<std::size_t>(ranks));
     ::kill(launched.pid(), SIGKILL);
@@ -141,7 +141,7 @@ TEST_F(Faults, NoRankOutlivesMpirun) {
 }
 
 TEST_F(Faults, TheSecondRunOfOneClipIsRefusedAndTheFirstUnharmed) {
-  Running first(job("clip.mp4", {"--width", "512"}));
+  Running first(job("clip.mp4", {"--width", "1024"}));
   ASSERT_TRUE(first.says("denoise: step 200,")) << first.err();
   const Outcome second = run_weft(job("clip.mp4"), 2);
   EXPECT_EQ(second.exit_code, 2) << second.err;
@@ -222,7 +222,7 @@ TEST_F(Faults, ClocksThatJump) {
               "--width",    "64",
               "--height",   "64",
               "--frames",   "5",
-              "--steps",    "200",
+              "--steps",    "50",
               "--quiet",    "--threads",
               "1",          "--lease-timeout",
               "3s",         "-o",

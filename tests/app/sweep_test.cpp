@@ -1,6 +1,9 @@
 // A sweep from its file to the table and the sheet.
+#include <regex>
+
 #include <gtest/gtest.h>
 
+#include "weft/io/flow_meter.h"
 #include "weft/io/image.h"
 
 #include "program.h"
@@ -62,7 +65,16 @@ TEST_F(SweepCommand, TableAndSheetOfTwoAxes) {
   }
   // The same prompt and seed in another arrangement: rows become columns.
   fs::rename(out(), folder_.path() / "first");
-  ASSERT_EQ(sweep("[sweep]\nseed = [1, 2, 3]\nprompt = [\"kite, red\", \"sea\"]\n").exit_code, 0);
+  const bool measures = FlowMeter::available();
+  ASSERT_EQ(sweep("[sweep]\nseed = [1, 2, 3]\nprompt = [\"kite, red\", \"sea\"]\n",
+                  {measures ? "--quality-figures" : "--no-quality-figures"})
+                .exit_code,
+            0);
+  const std::regex row_end(measures ? ",\\d\\.\\d{4}e-\\d\\d,[^,]+\\.mp4\r\n"
+                                    : ",,[^,]+\\.mp4\r\n");
+  const std::string figures = read_file(out() / "table.csv");
+  EXPECT_EQ(std::distance(std::sregex_iterator(figures.begin(), figures.end(), row_end), {}), 6)
+      << figures;
   const Image turned = read_image(out() / "sheet.png");
   const std::int64_t x = turned.width - 2 * cell_width, y = turned.height - 3 * cell_height;
   for (std::int64_t row = 0; row < 3; ++row) {

@@ -67,6 +67,16 @@ TEST(PredictStep, StaysWithinTenPercentOfTwoH200s) {
   }
 }
 
+// The order of the measured ones: a step's share by Ulysses is a little faster than by a ring.
+TEST(PredictStep, PrefersWhatWasMeasuredFaster) {
+  const GridWork work = work_of(models[0]);
+  EXPECT_EQ(choose_grid({}, work, 2, gpu_speed(false)), (ProcessGrid{1, 2, 1, 1}));
+  EXPECT_EQ(choose_grid({}, work, 4, gpu_speed(false)), (ProcessGrid{1, 2, 2, 1}));
+  GridWork unguided = work;
+  unguided.guided = false;
+  EXPECT_EQ(choose_grid({}, unguided, 2, gpu_speed(false)), (ProcessGrid{1, 1, 2, 1}));
+}
+
 TEST(PredictStep, CountsTheBytesThatWereSent) {
   const StepPrediction ulysses = predict_step({1, 1, 2, 1}, work_of(models[0]), gpu_speed(false));
   EXPECT_NEAR(ulysses.bytes_per_rank / 6042516480.0, 1, 0.01);
@@ -90,8 +100,8 @@ TEST(PredictStep, TheNetworkCountsWhereRanksAreOnSeveralNodes) {
   work.ranks_per_node = 2;
   const double ulysses_apart = seconds(gpu_speed(false));
   EXPECT_GT(ulysses_apart, 2 * halves_apart);
-  work.ranks_per_node = 3;  // runs of 4 do not fit whole
-  EXPECT_GT(seconds(slow), 5 * halves_apart);
+  work.ranks_per_node = 3;  // a run of 4 has a rank without any neighbour on its node
+  EXPECT_GT(seconds(gpu_speed(false)), 1.2 * ulysses_apart);
 }
 
 TEST(PredictStep, OverlapsTravelBetweenGroupsOnly) {

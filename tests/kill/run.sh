@@ -134,17 +134,23 @@ while [ "$done_kills" -lt "$kills" ]; do
     fi
     previous="$stage"
   done
+  killed=false
   if $found; then
     mapfile -t ranks < <(pgrep --parent "$mpirun_pid")
     delay=$((${length[$target]} * (RANDOM % 1000) / 1000))
-    [ "$target" != load ] || delay=$((delay / 3))
+    # Its length is that of all three; and that of the last stage reaches to the end of the processes.
+    [[ "$target" != load && "$target" != encode_video ]] || delay=$((delay / 3))
     at=$((begun + delay))
     while left=$((at - $(now))) && [ "$left" -gt 0 ] && next_line "$left"; do :; done
     case $((RANDOM % 3)) in
-      0) victim="a rank"; kill -KILL "${ranks[$((RANDOM % ${#ranks[@]}))]}" ;;
-      1) victim=mpirun; kill -KILL "$mpirun_pid" ;;
-      2) victim=all; kill_all ;;
-    esac 2>/dev/null || victim="nobody: it had ended"
+      0) victim="a rank"; pids=("${ranks[$((RANDOM % ${#ranks[@]}))]}") ;;
+      1) victim=mpirun; pids=("$mpirun_pid") ;;
+      2) victim=all; pids=("$mpirun_pid" "${ranks[@]}") ;;
+    esac
+    # False when all has ended by itself in this very moment.
+    ! kill -KILL "${pids[@]}" 2>/dev/null || killed=true
+  fi
+  if $killed; then
     struck_in="$stage"
     [ ! -e "$out/clip.mp4" ] || struck_in="after the clip has its name"
     struck["$struck_in $count"]=$((${struck["$struck_in $count"]:-0} + 1))
@@ -168,7 +174,7 @@ while [ "$done_kills" -lt "$kills" ]; do
     wrong=$((wrong + 1))
   fi
   # A run killed between the clip's name and its own end leaves its work folder: the next one on it, not killed, ends.
-  if ! $found && [ "$(ls -A "$out")" != clip.mp4 ]; then
+  if ! $killed && [ "$(ls -A "$out")" != clip.mp4 ]; then
     echo "left beside clip $clips: $(ls -A "$out")"
     wrong=$((wrong + 1))
   fi

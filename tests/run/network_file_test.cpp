@@ -81,6 +81,7 @@ TEST_F(NetworkFile, GivesBackTheFiguresOfTheAllToAll) {
   ASSERT_TRUE(made.node && made.network && made.flops);
   EXPECT_NEAR(made.node->latency, 10e-6, 1e-9);
   EXPECT_NEAR(made.node->bandwidth, 4e9, 1e3);
+  EXPECT_NEAR(made.node->error, 0, 1e-6);
   EXPECT_NEAR(made.network->latency, 30e-6, 1e-9);
   EXPECT_NEAR(made.network->bandwidth, 1e9, 1e3);
   EXPECT_EQ(*made.flops, 6.5e14);
@@ -117,6 +118,7 @@ TEST_F(NetworkFile, DamageIsTold) {
   expect_refused(replaced(text, "\"latency\": ", "\"latency\": \"short\", \"x\": "),
                  "\"latency\" is not a number");
   expect_refused(replaced(text, "\"latency\": ", "\"lateness\": "), "\"latency\" is missing");
+  expect_refused(replaced(text, "\"error\": ", "\"mistake\": "), "\"error\" is missing");
   expect_refused(replaced(text, "\"flops\": ", "\"flops\": -"), "\"flops\" is -");
   expect_refused(replaced(text, "\"figures\": {", "\"figures\": {}, \"x\": {"), "no figures");
   expect_refused(replaced(text, "\"ranks\": 4", "\"ranks\": 1e999"), "");

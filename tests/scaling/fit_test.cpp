@@ -217,6 +217,21 @@ TEST(ScalingFit, SaysWhenTheBandwidthCannotBeTold) {
   EXPECT_NE(fit_scaling(series).law(Law::exchange), nullptr);
 }
 
+// Catches: parameters at their bound cut off one by one, which tears apart those that make up for
+// each other: T(1) = serial + parallel is known well here, its parts are not.
+TEST(ScalingFit, BoundsDoNotWidenWhatIsKnown) {
+  ScalingSeries series = synthetic({1, 2, 3, 4}, 3, 0.01, 3, amdahl_seconds(8, 0.95));
+  for (ScalingRun& r : series.runs) r.exchange_bytes = r.ranks > 1 ? 1e8 / r.ranks : 0;
+  const ScalingFit fit = fit_scaling(series);
+  const LawFit* law = fit.law(Law::exchange);
+  ASSERT_NE(law, nullptr);
+  EXPECT_LT(law->one_rank_seconds.high, 8.5);
+  EXPECT_GT(law->one_rank_seconds.low, 7.5);
+  for (const auto& draw : law->draws) {
+    for (const double p : draw) EXPECT_GE(p, 0);
+  }
+}
+
 // Catches: speed-up of weak scaling taken from the times alone.
 TEST(ScalingFit, WeakScalingIsPerWork) {
   ScalingSeries series{.name = "whole", .weak = true, .runs = {}};
@@ -275,6 +290,9 @@ TEST(ScalingFit, WarnsOfWhatTheDataCannotCarry) {
   EXPECT_TRUE(warns(fast, "is negative beyond its interval"));
   EXPECT_NEAR(parameter(*fast.law(Law::amdahl), "a").value, -0.02, 0.002);
   EXPECT_NEAR(fast.law(Law::amdahl)->speedup(64).value, 64, 1e-9);
+
+  const ScalingFit slow = fit_scaling(synthetic({1, 2, 4}, 3, 0.001, 1, amdahl_seconds(50, 1.2)));
+  EXPECT_TRUE(warns(slow, "is above 1"));
 
   const ScalingFit without = fit_scaling(synthetic({2, 4, 8}, 1, 0, 1, amdahl_seconds(50, 0.1)));
   EXPECT_TRUE(warns(without, "no run on 1 rank"));

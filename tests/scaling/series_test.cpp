@@ -164,7 +164,7 @@ TEST(ScalingResult, TellsAllOfIt) {
   for (const char* words :
        {"strong scaling", "without loading the model", "ranks  runs", "planned", "denoise",
         "amdahl", "usl", "exchange", "best explained by", "predicted by", "  4096  ",
-        "a of each stage", "ranks share processors", "Karp-Flatt"}) {
+        "a of each stage", "ranks share processors", "Karp-Flatt", "1 thread a rank", "1 group"}) {
     EXPECT_NE(text.find(words), std::string::npos) << words << "\n" << text;
   }
   EXPECT_EQ(predicted_ranks(result.fits.front()).front(), 16);

@@ -14,6 +14,7 @@ namespace weft {
 struct LinkSpeed {
   double latency = 0;    // seconds per exchange
   double bandwidth = 0;  // bytes per second that a rank sends
+  double error = 0;      // of the fit: root mean square of (fitted - measured) / measured
 };
 
 /// One measured exchange: bytes that the busiest rank sends, and the time until all are done.
@@ -21,15 +22,11 @@ struct TransferTime {
   double bytes, seconds;
 };
 
-struct LinkFit {
-  LinkSpeed speed;
-  double error = 0;  // root mean square of (fitted - measured) / measured
-};
 /// Least squares of the relative residuals, so that 64 kB count as much as 512 MB. A latency that
 /// would come out negative is 0, and the bandwidth is fitted alone; so with a single size.
 /// Nothing when there are no times, one is not positive and finite, or time does not grow with
 /// bytes.
-std::optional<LinkFit> fit_link(std::span<const TransferTime> times);
+std::optional<LinkSpeed> fit_link(std::span<const TransferTime> times);
 
 /// What a network file (run/network_file.h) tells the planner.
 struct MeasuredNetwork {

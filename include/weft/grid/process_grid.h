@@ -65,8 +65,9 @@ struct MachineSpeed {
   double network_latency = 50e-6;  // seconds per exchange between nodes
   double memory_bytes = 1e10;      // read and written per second: copies of what travels
   double overlapped = 0;           // part of an exchange that is hidden behind attention
-  double waiting = 0;              // part by which several ranks compute longer than one: they wait
-                                   // for the slowest, and smaller pieces are less efficient
+  double waiting = 0;  // part by which several ranks compute longer than one: they wait for the
+                       // slowest
+  double ring = 0;     // part by which attention in the pieces of a ring takes longer
 };
 MachineSpeed cpu_speed();
 /// H200s with NVLink within a node and 400 Gb/s per GPU between nodes, as measured on two of one

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "weft/base/error.h"
 #include "weft/base/stages.h"
 #include "weft/comm/communicator.h"
 #include "weft/comm/fabric.h"
@@ -17,6 +18,13 @@
 #include "weft/render/plan.h"
 
 namespace weft {
+
+/// Thrown by every rank of the job at the same point: the job has failed, the ranks may go on with
+/// another one. Any other exception may be one rank's own, for which its peers wait.
+class JobFailure : public Error {
+ public:
+  using Error::Error;
+};
 
 /// Told on rank 0 how far a stage is.
 class Progress {

@@ -8,6 +8,7 @@
 //                  weft.log     the run's log lines while this job was rendered, all attempts
 
 #include <filesystem>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,13 @@ struct BatchOptions {
   double lease_timeout = 60;  // seconds
   int attempts = 3;           // failed ones, then a job is parked
   bool retry_parked = false;  // parked jobs and blocked workers get another chance
+};
+
+/// One rank of a group has failed in a place where the others wait for it: all ranks have to end.
+/// The job's attempt is counted; the same command goes on with the other jobs.
+class BrokenGroup : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
 };
 
 /// What became of a batch.

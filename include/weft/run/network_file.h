@@ -30,7 +30,7 @@ struct NetworkReport {
 struct NetworkFit {
   NetworkScope scope;
   NetworkPattern pattern;
-  LinkFit fit;
+  LinkSpeed fit;
 };
 /// Patterns whose times do not grow with bytes are left out.
 std::vector<NetworkFit> fit_network(const NetworkBench& bench);

@@ -31,7 +31,8 @@
 // Intervals (95 %) and bands are quantiles of draws from the multivariate t-distribution of the
 // linear parameters, with a fixed seed. Its scale is the scatter of the points around the law,
 // pooled with that of the repeats unless the points scatter significantly more (then the law is not
-// exact, and more repeats would not help). Bands are those of the law, not of a single run.
+// exact, and more repeats would not help). Draws outside of a law's bounds are made again. Bands
+// are those of the law, not of a single run.
 //
 // `aic` is AICc on the runs: n ln(RSS / n) + 2k + 2k (k + 1) / (n - k - 1), with k counting the
 // variance too. Laws within 2 of each other explain the data equally well.

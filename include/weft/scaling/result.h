@@ -21,6 +21,7 @@ struct ScalingResult {
   std::vector<ScalingFit> fits;         // "whole" first, then stages
   std::vector<StageTimes> stages;       // that took more than 1 % of the whole on some ranks
   std::vector<double> planned_speedup;  // by point, of `weft plan` (denoise, decode); 0: not known
+  std::vector<std::string> grids;       // by point: how the ranks shared the denoising
   std::vector<std::string> sources;     // files of the records
   std::vector<std::string> warnings;    // of the group; those of the fits are with them
 };
