@@ -45,6 +45,7 @@ std::string number_text(double value, int digits) {
   if (std::isnan(value)) return "–";
   if (std::isinf(value)) return value > 0 ? "∞" : "−∞";
   if (value == 0) return "0";
+  if (digits < 0) return fmt::format("{:.{}f}", value, -digits);
   const double size = std::abs(value);
   const std::string scientific = fmt::format("{:.{}e}", value, digits - 1);
   if (size < 1e-4 || size >= 1e9) return scientific;

@@ -33,22 +33,10 @@ const std::vector<JobColumn>& job_columns() {
        },
        true},
       {"ranks", [](R r) -> Cell { return static_cast<std::int64_t>(r.ranks.size()); }},
-      {"wall s",
-       [](R r) -> Cell {
-         return {r.wall_seconds(), 4};
-       }},
-      {"without loading s",
-       [](R r) -> Cell {
-         return {r.busy_seconds(), 4};
-       }},
-      {"denoise s",
-       [](R r) -> Cell {
-         return {r.stage_seconds(Stage::denoise), 4};
-       }},
-      {"decode s",
-       [](R r) -> Cell {
-         return {r.stage_seconds(Stage::decode), 4};
-       }},
+      {"wall s", [](R r) -> Cell { return Cell::seconds(r.wall_seconds()); }},
+      {"without loading s", [](R r) -> Cell { return Cell::seconds(r.busy_seconds()); }},
+      {"denoise s", [](R r) -> Cell { return Cell::seconds(r.stage_seconds(Stage::denoise)); }},
+      {"decode s", [](R r) -> Cell { return Cell::seconds(r.stage_seconds(Stage::decode)); }},
       {"memory GB",
        [](R r) -> Cell {
          return {highest_memory(r) / 1e9, 3};

@@ -43,9 +43,9 @@ figure>svg{display:block;width:100%;height:auto;font-family:inherit}
 .table.long thead th{position:sticky;top:0;background:var(--paper)}
 table{border-collapse:collapse;font-size:.875rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;font-weight:600;padding-bottom:.3rem;white-space:nowrap}
-th,td{padding:.22rem .8rem .22rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--grid)}
+th,td{padding:.22rem .7rem .22rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--grid)}
 th{color:var(--soft);font-weight:500;vertical-align:bottom}
-td{white-space:nowrap}
+th,td{white-space:nowrap}
 .n{text-align:right}
 td.long{white-space:normal;min-width:12rem;max-width:24rem;overflow-wrap:anywhere}
 footer{margin-top:3rem;color:var(--soft);font-size:.875rem}

@@ -28,7 +28,10 @@ std::string command_of(const RunRecord& run) {
   const Job untouched;
   std::string output;
   for (const JobKey& key : job_keys()) {
-    const std::string value = run.config_value(key.name);
+    const auto known =
+        std::ranges::find(run.config, key.name, [](const auto& c) { return c.first; });
+    if (known == run.config.end()) continue;  // of a later weft
+    const std::string& value = known->second;
     if (value == key.get(untouched)) continue;
     if (std::string(key.name) == "output") {
       output = " -o " + shell_word(value);
@@ -158,7 +161,7 @@ void add_scaling_highlights(Report& report, const Work& work) {
   if (amdahl == nullptr) return;
   const Estimate& a = amdahl->parameters.front().second;
   report.highlights.push_back(
-      {number_text(a.value, 2), "a, the part that is not shared",
+      {number_text(a.value, 2), "serial part a",
        std::isfinite(a.low) && std::isfinite(a.high)
            ? fmt::format("95 %: {} to {}", number_text(a.low, 2), number_text(a.high, 2))
            : "no interval: too few runs"});

@@ -104,8 +104,10 @@ Section stages_section(const Works& works) {
       bars.description +=
           fmt::format("{}{}: {} s", i == 0 ? "" : "; ", label, number_text(all[i].wall(), 3));
       std::vector<Cell> row{count.ranks, static_cast<std::int64_t>(count.runs.size())};
-      for (const std::size_t s : present) row.emplace_back(all[i].stages[s], 4);
-      row.insert(row.end(), {{all[i].other, 4}, {all[i].idle, 4}, {all[i].wall(), 4}});
+      for (const std::size_t s : present) row.push_back(Cell::seconds(all[i].stages[s]));
+      for (const double s : {all[i].other, all[i].idle, all[i].wall()}) {
+        row.push_back(Cell::seconds(s));
+      }
       table.rows.push_back(row);
     }
     section.blocks.emplace_back(

@@ -31,10 +31,10 @@ void for_each_character(std::string_view text, F&& f) {
 
 double character_width(utf8proc_int32_t c) {
   if (c < 0 || utf8proc_charwidth(c) > 1) return 1.0;
-  if (c == ' ' || c == '.' || c == ',' || c == 'i' || c == 'l' || c == 'j') return 0.3;
+  if (c == ' ' || c == '.' || c == ',' || c == 'i' || c == 'l' || c == 'j') return 0.32;
   if (c == 'm' || c == 'w' || c == 'M' || c == 'W') return 0.88;
-  if (c >= 'A' && c <= 'Z') return 0.68;
-  return 0.56;
+  if (c >= 'A' && c <= 'Z') return 0.7;
+  return 0.61;
 }
 
 /// Hundredths of a pixel are enough; "12.50" is written "12.5".

@@ -88,8 +88,8 @@ Table table_of(const RunRecord& run, const std::string& id, const std::string& t
   for (std::size_t i = 0; i < run.ranks.size(); ++i) {
     const RankReport& r = run.ranks[i];
     std::vector<Cell> row{r.rank, r.host};
-    for (const std::size_t s : present) row.emplace_back(seconds[i][s], 4);
-    row.emplace_back(r.wall_seconds, 4);
+    for (const std::size_t s : present) row.push_back(Cell::seconds(seconds[i][s]));
+    row.push_back(Cell::seconds(r.wall_seconds));
     row.emplace_back(r.bytes_sent);
     table.rows.push_back(row);
   }

@@ -17,6 +17,8 @@ TEST(NumberText, HasTheDigitsAskedForAndLosesNoneBeforeThePoint) {
   EXPECT_EQ(number_text(9.999, 3), "10.0");
   EXPECT_EQ(number_text(0, 3), "0");
   EXPECT_EQ(number_text(1.5e-7, 2), "1.5e-07");
+  EXPECT_EQ(number_text(12.34567, -3), "12.346");
+  EXPECT_EQ(number_text(0.00012, -3), "0.000");
   EXPECT_EQ(number_text(std::numeric_limits<double>::infinity(), 3), "∞");
   EXPECT_EQ(number_text(std::numeric_limits<double>::quiet_NaN(), 3), "–");
 }

@@ -19,12 +19,14 @@ struct Cell {
   Cell(int integer) : value(std::int64_t{integer}) {}
   /// `shown`: significant digits for the reader; in a CSV file stands the number in full.
   Cell(double number, int shown = 4) : value(number), digits(shown) {}
+  /// Seconds to milliseconds, so that a column of them lines up.
+  static Cell seconds(double number) { return {number, -3}; }
   Cell(const std::optional<double>& number, int shown = 4) : digits(shown) {
     if (number) value = *number;
   }
 
   std::variant<std::monostate, std::string, std::int64_t, double> value;
-  int digits = 4;
+  int digits = 4;  // negative: so many behind the point
 };
 
 struct Table {
@@ -38,7 +40,7 @@ struct Table {
 Table without_empty_columns(const Table& table);
 
 /// A number for a reader: `digits` significant ones, none lost before the point ("12345", "0.0123",
-/// "2.0"); "–" for NaN, "∞".
+/// "2.0"), or -`digits` behind the point; "–" for NaN, "∞".
 std::string number_text(double value, int digits);
 std::string cell_text(const Cell& cell);
 
