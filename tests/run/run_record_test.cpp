@@ -290,7 +290,6 @@ TEST_F(RunRecordFile, ContradictionsAreNamed) {
       {"/ranks/energy_joules", [](RunRecord& r) { r.ranks[0].energy_joules = -1; }},
       {"/spans/0", [](RunRecord& r) { r.ranks[0].spans[0].end = 0; }},
       {"/spans/0", [](RunRecord& r) { r.ranks[0].spans[0].step = -2; }},
-      {"/spans/0", [](RunRecord& r) { r.ranks[0].spans[0].stage = static_cast<Stage>(10); }},
       {"/spans/1", [](RunRecord& r) { r.ranks[1].rank = 2; }},
       {"/result warping_error", [](RunRecord& r) { r.warping_error = -0.5; }},
   };
