@@ -32,7 +32,8 @@ std::string command_of(const RunRecord& run) {
         std::ranges::find(run.config, key.name, [](const auto& c) { return c.first; });
     if (known == run.config.end()) continue;  // of a later weft
     const std::string& value = known->second;
-    if (value == key.get(untouched)) continue;
+    const bool of_record = std::string(key.name) == "record" || std::string(key.name) == "resume";
+    if (value == key.get(untouched) || of_record) continue;
     if (std::string(key.name) == "output") {
       output = " -o " + shell_word(value);
     } else if (key.type == JobValue::toggle) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "weft/scaling/colours.h"
 #include "weft/scaling/svg_plot.h"
@@ -99,8 +100,10 @@ void add_measured(std::vector<PlotSeries>& all, Quantity quantity, const FittedS
     for (const ScalingRun& run : fitted.series.runs) {
       if (run.ranks != p.ranks) continue;
       const double speedup = p.speedup * (run.work / p.work) * (p.seconds / run.seconds);
-      repeats.points.push_back({double(run.ranks), shown(quantity, speedup, run.ranks),
-                                fmt::format("{}: {} s", run.source, number_text(run.seconds, 4))});
+      repeats.points.push_back(
+          {double(run.ranks), shown(quantity, speedup, run.ranks),
+           fmt::format("{}: {} s", std::filesystem::path(run.source).filename().string(),
+                       number_text(run.seconds, 4))});
     }
   }
   const bool repeated = repeats.points.size() > medians.points.size();
@@ -113,14 +116,18 @@ PlotAxis ranks_axis(double to) {
   return {"ranks N", AxisScale::log2, 1 / margin, to * margin, TickFormat::number};
 }
 
-/// From a little below the lowest value shown; `to`: the ideal at the right edge.
+/// From a little below the lowest value measured, and lines as far as a quarter of it; `to`: the
+/// ideal at the right edge.
 PlotAxis speedup_axis(const std::vector<PlotSeries>& all, double to) {
-  double low = 1;
+  double measured = 1, drawn = 1;
   for (const PlotSeries& s : all) {
-    for (const PlotPoint& p : s.points) low = std::min(low, p.y);
+    for (const PlotPoint& p : s.points) {
+      double& low = s.mark == Mark::none ? drawn : measured;
+      low = std::min(low, p.y);
+    }
   }
-  return {"speed-up T(1) / T(N)", AxisScale::log2, std::max(low, 1.0 / 64) / margin, to * margin,
-          TickFormat::number};
+  const double low = std::min(measured, std::max(drawn, measured / 4));
+  return {"speed-up T(1) / T(N)", AxisScale::log2, low / margin, to * margin, TickFormat::number};
 }
 
 PlotAxis efficiency_axis(const std::vector<PlotSeries>& all) {
@@ -152,6 +159,11 @@ const Colour& series_colour(const std::string& name, std::size_t place) {
   return name == "whole" ? whole_colour() : law_colour(place);
 }
 
+/// A law whose AICc is more than 10 above the best one's has next to no support in the data
+/// (Burnham and Anderson, "Model Selection and Multimodel Inference", 2002, 2.6): its curve would
+/// only stand in the way. NaN, of too few runs, excludes nothing.
+bool is_drawn(const LawFit& law, const LawFit& best) { return !(law.aic > best.aic + 10); }
+
 }  // namespace
 
 Figure law_figure(const LawFigure& wanted, const FittedSeries& fitted) {
@@ -159,6 +171,7 @@ Figure law_figure(const LawFigure& wanted, const FittedSeries& fitted) {
   std::vector<PlotSeries> all{ideal_series(quantity, to)};
   const auto& laws = fitted.fit.laws;
   for (std::size_t i = laws.size(); i-- > 0;) {
+    if (!is_drawn(laws[i], laws.front())) continue;
     const std::string name =
         quantity == Quantity::efficiency ? law_title(laws[i].law) : law_text(laws[i]);
     add_law(all, quantity, laws[i], most_ranks(fitted.fit), to, law_colour(i), name, i == 0);

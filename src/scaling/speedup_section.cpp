@@ -107,7 +107,8 @@ Section speedup_section(const Work& work, std::size_t index, std::size_t works) 
   section.blocks.emplace_back(law_figure(
       {work_id("speedup", index), "Speed-up",
        fmt::format("Of the whole clip, without loading ({}). Lines: fits, dashed where nothing was "
-                   "measured; band: 95 % of the best.",
+                   "measured; band: 95 % of the best. Laws far from the data are in the table "
+                   "alone.",
                    kind),
        Quantity::speedup, near},
       whole));

@@ -141,6 +141,29 @@ TEST(Report, KeepsDifferentWorkApart) {
   EXPECT_EQ(test::WellFormed(html_page(report)).problem(), "");
 }
 
+TEST(Report, LawsThatTheDataRefuteAreInTheTableAlone) {
+  // The universal scalability law with a time that grows again, which Amdahl's law cannot have.
+  FoundRecords found;
+  for (const int ranks : {1, 2, 3, 4, 6, 8, 12, 16}) {
+    for (const double noise : {0.999, 1.0, 1.001}) {
+      RunRecord r = made_record(ranks, fmt::format("n{}-{}", ranks, noise));
+      const double n = ranks;
+      for (RankReport& rank : r.ranks) {
+        rank.spans = {
+            {Stage::denoise, 0, 40 / n * (1 + 0.02 * (n - 1) + 0.02 * n * (n - 1)) * noise}};
+        rank.wall_seconds = rank.spans[0].end;
+      }
+      found.records.push_back(r);
+    }
+  }
+  const Report report = make_report(found);
+  const std::string svg = blocks_of<Figure>(report).at("speedup").svg;
+  EXPECT_NE(svg.find("universal scalability law"), std::string::npos);
+  EXPECT_EQ(svg.find("Amdahl"), std::string::npos);
+  EXPECT_NE(csv_text(blocks_of<Table>(report).at("laws")).find(formula_of(Law::amdahl)),
+            std::string::npos);
+}
+
 TEST(Report, WhatCannotBeFittedIsAWarning) {
   // Weak scaling needs the operations that the plan counts; these records have none.
   const Report report = make_report(scaled_records(), {.weak = Weak::frames, .bandwidth = {}});
