@@ -2,6 +2,7 @@
 // a temporary tensor costs microseconds and nothing waits.
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <cstring>
 #include <thread>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "weft/device/device_api.h"
 
 #include "check.h"
+#include "copy_pitched.h"
 #include "ranges.h"
 #include "stream.h"
 
@@ -36,8 +38,13 @@ int& wanted_index() {
   return index;
 }
 
+// Streams that share a queue of the device wait for each other, and one that waits for another rank
+// (peer_copies.h) may hold up what that rank waits for. Read when the device is first used.
+void ask_for_queues() { setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", /*overwrite=*/0); }
+
 const Device& device() {
   static const Device made = [] {
+    ask_for_queues();
     Device d;
     d.index = wanted_index();
     check(cudaSetDevice(d.index), fmt::format("cudaSetDevice({})", d.index));
@@ -89,14 +96,15 @@ void* allocate(std::size_t bytes) {
 
 // Called from destructors: an error is told, never thrown. At exit the runtime may be gone already,
 // and the memory with it.
-void release(void* data) noexcept {
-  const cudaError_t status = cudaFreeAsync(data, device().stream);
+void tell(cudaError_t status, const char* call) noexcept {
   if (status == cudaSuccess || status == cudaErrorCudartUnloading) return;
   try {
-    log_error("cudaFreeAsync: {}", cudaGetErrorString(status));
+    log_error("{}: {}", call, cudaGetErrorString(status));
   } catch (...) {  // no memory for a message is no reason to end the program
   }
 }
+
+void release(void* data) noexcept { tell(cudaFreeAsync(data, device().stream), "cudaFreeAsync"); }
 
 void copy_from_host(void* to, const void* host, std::size_t bytes) {
   check(cudaMemcpyAsync(to, host, bytes, cudaMemcpyHostToDevice, cuda_stream()),
@@ -115,35 +123,40 @@ void copy_within(void* to, const void* from, std::size_t bytes) {
         "cudaMemcpyAsync on the device");
 }
 
-// No pitch may reach 2 GB (channels of a long video have a larger one); such rows are long and few,
-// and one copy each costs nothing.
-void copy_3d(const PitchedCopy& c) {
-  constexpr std::size_t largest_pitch = INT32_MAX;
-  const auto copy_2d = [&](std::size_t slice, std::size_t first, std::size_t rows) {
-    void* to = static_cast<std::byte*>(c.to) + slice * c.to_slice + first * c.to_row;
-    const void* from =
-        static_cast<const std::byte*>(c.from) + slice * c.from_slice + first * c.from_row;
-    if (rows == 1) return copy_within(to, from, c.width);
-    check(cudaMemcpy2DAsync(to, c.to_row, from, c.from_row, c.width, rows, cudaMemcpyDeviceToDevice,
-                            cuda_stream()),
-          "cudaMemcpy2DAsync");
-  };
-  if (c.rows > 1 && std::max(c.to_row, c.from_row) > largest_pitch) {
-    for (std::size_t s = 0; s < c.slices; ++s) {
-      for (std::size_t r = 0; r < c.rows; ++r) copy_2d(s, r, 1);
-    }
-  } else if (c.slices == 1) {
-    copy_2d(0, 0, c.rows);
-  } else {
-    // The step of a slice is told in rows: it is a multiple of a row's.
-    cudaMemcpy3DParms p{};
-    p.srcPtr = make_cudaPitchedPtr(const_cast<void*>(c.from), c.from_row, c.width,
-                                   c.from_slice / c.from_row);
-    p.dstPtr = make_cudaPitchedPtr(c.to, c.to_row, c.width, c.to_slice / c.to_row);
-    p.extent = make_cudaExtent(c.width, c.rows, c.slices);
-    p.kind = cudaMemcpyDeviceToDevice;
-    check(cudaMemcpy3DAsync(&p, cuda_stream()), "cudaMemcpy3DAsync");
-  }
+void* allocate_pinned(std::size_t bytes) {
+  void* data = nullptr;
+  static_cast<void>(device());  // the memory is pinned for the device in use
+  check(cudaMallocHost(&data, std::max<std::size_t>(bytes, 1)),
+        fmt::format("cudaMallocHost of {:.2f} GB", gigabytes(bytes)));
+  return data;
+}
+
+void release_pinned(void* data) noexcept { tell(cudaFreeHost(data), "cudaFreeHost"); }
+
+void start_to_host(void* pinned, const void* from, std::size_t bytes) {
+  check(cudaMemcpyAsync(pinned, from, bytes, cudaMemcpyDeviceToHost, cuda_stream()),
+        "cudaMemcpyAsync to pinned memory");
+}
+
+void* make_mark() {
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreate");
+  return event;
+}
+
+void set_mark(void* mark) {
+  check(cudaEventRecord(static_cast<cudaEvent_t>(mark), cuda_stream()), "cudaEventRecord");
+}
+
+bool reached(void* mark) {
+  const cudaError_t status = cudaEventQuery(static_cast<cudaEvent_t>(mark));
+  if (status == cudaErrorNotReady) return false;
+  check(status, "waiting for the device");
+  return true;
+}
+
+void release_mark(void* mark) noexcept {
+  tell(cudaEventDestroy(static_cast<cudaEvent_t>(mark)), "cudaEventDestroy");
 }
 
 void zero(void* data, std::size_t bytes) {
@@ -256,6 +269,7 @@ constexpr int oldest_major = 8;  // Ampere: bfloat16 in the tensor cores, stream
 // Why no CUDA device can be used, or "". Asked once: the answer cannot change while we run.
 const std::string& device_problem() {
   static const std::string problem = []() -> std::string {
+    ask_for_queues();
     int devices = 0;
     const cudaError_t status = cudaGetDeviceCount(&devices);
     static_cast<void>(cudaGetLastError());
@@ -289,8 +303,23 @@ void use_cuda_device(int index) {
 cudaStream_t cuda_stream() { return device().stream; }
 
 const DeviceApi* cuda_device_api() {
-  static constexpr DeviceApi api{allocate, release, copy_from_host, copy_to_host, copy_within,
-                                 zero,     load,    memory,         reset_peak,   copy_3d};
+  static constexpr DeviceApi api{.allocate = allocate,
+                                 .release = release,
+                                 .copy_from_host = copy_from_host,
+                                 .copy_to_host = copy_to_host,
+                                 .copy_within = copy_within,
+                                 .zero = zero,
+                                 .load = load,
+                                 .memory = memory,
+                                 .reset_peak = reset_peak,
+                                 .copy_pitched = cuda::copy_pitched,
+                                 .allocate_pinned = allocate_pinned,
+                                 .release_pinned = release_pinned,
+                                 .start_to_host = start_to_host,
+                                 .make_mark = make_mark,
+                                 .set_mark = set_mark,
+                                 .reached = reached,
+                                 .release_mark = release_mark};
   return device_problem().empty() ? &api : nullptr;
 }
 

@@ -1,11 +1,9 @@
 #include "weft/device/tensor.h"
 
-#include <array>
 #include <bit>
 #include <cstdlib>
 #include <cstring>
 #include <new>
-#include <vector>
 
 #include "weft/device/device_api.h"
 
@@ -24,50 +22,6 @@ const DeviceApi& cuda() {
   const DeviceApi* api = cuda_device_api();
   if (api == nullptr) fail("no CUDA device: {}", cuda_absent_reason());
   return *api;
-}
-
-/// A dimension of a box in both tensors: `count` pieces, so many bytes apart.
-struct BoxDim {
-  std::int64_t count, from_step, to_step;
-};
-
-/// Two places in memory and the dimensions of what is copied, innermost first: dims[0] is a run of
-/// bytes. Dimensions that continue each other on both sides are one.
-struct BoxCopy {
-  const std::byte* from;
-  std::byte* to;
-  std::vector<BoxDim> dims;
-};
-
-BoxCopy plan_box_copy(const Tensor& from, std::span<const std::int64_t> from_at, const Tensor& to,
-                      std::span<const std::int64_t> to_at, std::span<const std::int64_t> extent) {
-  const auto size = static_cast<std::int64_t>(dtype_size(from.dtype()));
-  BoxCopy plan{from.raw(), to.raw(), {{size, 1, 1}}};
-  std::int64_t from_step = size, to_step = size;
-  for (int d = from.shape().rank() - 1; d >= 0; --d) {
-    const auto i = static_cast<std::size_t>(d);
-    plan.from += from_at[i] * from_step;
-    plan.to += to_at[i] * to_step;
-    BoxDim& inner = plan.dims.back();
-    if (inner.count * inner.from_step == from_step && inner.count * inner.to_step == to_step) {
-      inner.count *= extent[i];
-    } else if (extent[i] != 1) {
-      plan.dims.push_back({extent[i], from_step, to_step});
-    }
-    from_step *= from.dim(d);
-    to_step *= to.dim(d);
-  }
-  return plan;
-}
-
-void copy_rows(const PitchedCopy& c) {
-  for (std::size_t s = 0; s < c.slices; ++s) {
-    for (std::size_t r = 0; r < c.rows; ++r) {
-      std::memcpy(static_cast<std::byte*>(c.to) + s * c.to_slice + r * c.to_row,
-                  static_cast<const std::byte*>(c.from) + s * c.from_slice + r * c.from_row,
-                  c.width);
-    }
-  }
 }
 
 }  // namespace
@@ -204,50 +158,6 @@ void copy(const Tensor& from, Tensor to) {
     cuda().copy_to_host(to.raw(), from.raw(), from.bytes());
   } else {
     cuda().copy_within(to.raw(), from.raw(), from.bytes());
-  }
-}
-
-void copy_box(const Tensor& from, std::span<const std::int64_t> from_at, Tensor to,
-              std::span<const std::int64_t> to_at, std::span<const std::int64_t> extent) {
-  const int rank = from.shape().rank();
-  const auto dims = static_cast<std::size_t>(rank);
-  WEFT_ASSERT(rank >= 2 && rank <= 4 && to.shape().rank() == rank && from_at.size() == dims &&
-                  to_at.size() == dims && extent.size() == dims && from.dtype() == to.dtype() &&
-                  from.device() == to.device(),
-              "copy_box {} {} on {} to {} {} on {}", dtype_name(from.dtype()), from.shape().str(),
-              device_name(from.device()), dtype_name(to.dtype()), to.shape().str(),
-              device_name(to.device()));
-  bool empty = false;
-  for (int d = 0; d < rank; ++d) {
-    const auto i = static_cast<std::size_t>(d);
-    WEFT_ASSERT(extent[i] >= 0 && from_at[i] >= 0 && from_at[i] + extent[i] <= from.dim(d) &&
-                    to_at[i] >= 0 && to_at[i] + extent[i] <= to.dim(d),
-                "copy_box of {} elements at {} and {} of dimension {} in {} and {}", extent[i],
-                from_at[i], to_at[i], d, from.shape().str(), to.shape().str());
-    empty |= extent[i] == 0;
-  }
-  if (empty) return;
-
-  BoxCopy plan = plan_box_copy(from, from_at, to, to_at, extent);
-  plan.dims.resize(4, {1, 0, 0});
-  const auto& [row, rows, slices, outer] =
-      std::array{plan.dims[0], plan.dims[1], plan.dims[2], plan.dims[3]};
-  const auto bytes = [](std::int64_t n) { return static_cast<std::size_t>(n); };
-  for (std::int64_t o = 0; o < outer.count; ++o) {
-    const PitchedCopy part{plan.to + o * outer.to_step,
-                           bytes(rows.to_step),
-                           bytes(slices.to_step),
-                           plan.from + o * outer.from_step,
-                           bytes(rows.from_step),
-                           bytes(slices.from_step),
-                           bytes(row.count),
-                           bytes(rows.count),
-                           bytes(slices.count)};
-    if (from.device() == DeviceKind::cpu) {
-      copy_rows(part);
-    } else {
-      cuda().copy_3d(part);
-    }
   }
 }
 

@@ -4,19 +4,19 @@
 #include <array>
 #include <utility>
 
+#include "weft/device/copy_boxes.h"
+
 namespace weft {
 namespace {
 
 /// Heads [begin, begin + to.dim(1)) of x [n, H, d].
-void copy_heads(const Tensor& x, std::int64_t begin, const Tensor& to) {
-  copy_box(x, std::array<std::int64_t, 3>{0, begin, 0}, to, std::array<std::int64_t, 3>{},
-           to.shape().dims());
+BoxCopy take_heads(const Tensor& x, std::int64_t begin, const Tensor& to) {
+  return {x, {0, begin, 0}, to, {0, 0, 0}, {to.dim(0), to.dim(1), to.dim(2)}};
 }
 
 /// x [n, h, d] as heads [begin, begin + h) of `to` [n, H, d].
-void place_heads(const Tensor& x, const Tensor& to, std::int64_t begin) {
-  copy_box(x, std::array<std::int64_t, 3>{}, to, std::array<std::int64_t, 3>{0, begin, 0},
-           x.shape().dims());
+BoxCopy place_heads(const Tensor& x, const Tensor& to, std::int64_t begin) {
+  return {x, {0, 0, 0}, to, {0, begin, 0}, {x.dim(0), x.dim(1), x.dim(2)}};
 }
 
 Tensor like(const Tensor& x, const Shape& shape) {
@@ -53,18 +53,23 @@ HeadExchange::Block HeadExchange::start_gather(const Tensor& q, const Tensor& k,
     return whole.slice(rows[r], rows[r + 1]);
   };
   std::vector<TensorMessage> sends, receives;
+  std::vector<BoxCopy> leaving, staying;
   for (int rank = 0; rank < link_->size(); ++rank) {
     if (rank == me) continue;
     const HeadRange theirs = heads_of(rank, part);
     for (const auto& [from, to] : tensors) {
       sends.push_back({like(*from, {n, theirs.size(), width}), rank});
-      copy_heads(*from, theirs.begin, sends.back().data);
+      leaving.push_back(take_heads(*from, theirs.begin, sends.back().data));
       receives.push_back({rows_of(*to, rank), rank});
     }
   }
+  copy_boxes(leaving);
   block.arriving = link_->start(std::move(sends), std::move(receives));
   // After the start, so that the transfer need not wait for these copies.
-  for (const auto& [from, to] : tensors) copy_heads(*from, mine.begin, rows_of(*to, me));
+  for (const auto& [from, to] : tensors) {
+    staying.push_back(take_heads(*from, mine.begin, rows_of(*to, me)));
+  }
+  copy_boxes(staying);
   return block;
 }
 
@@ -86,16 +91,18 @@ HeadExchange::Return HeadExchange::start_return(const Tensor& mixed, const Rows&
     receives.push_back({theirs, rank});
   }
   results.arriving = link_->start(std::move(sends), std::move(receives));
-  place_heads(tokens_of(me), out, heads_of(me, part).begin);
+  copy_boxes(std::array{place_heads(tokens_of(me), out, heads_of(me, part).begin)});
   return results;
 }
 
 void HeadExchange::finish_return(Return& results, int part, const Tensor& out) {
   results.arriving.finish();
+  std::vector<BoxCopy> arrived;
   for (int rank = 0; rank < link_->size(); ++rank) {
     const Tensor& theirs = results.by_rank[static_cast<std::size_t>(rank)];
-    if (theirs.defined()) place_heads(theirs, out, heads_of(rank, part).begin);
+    if (theirs.defined()) arrived.push_back(place_heads(theirs, out, heads_of(rank, part).begin));
   }
+  copy_boxes(arrived);
 }
 
 }  // namespace weft

@@ -4,11 +4,15 @@
 // layer histories travel from the rank of chunk i to the rank of chunk i + 1 (RingHistory), so
 // every frame is computed with exactly the inputs it has on one rank, in calls of the same shapes.
 #include <algorithm>
+#include <array>
+#include <chrono>
 #include <deque>
 #include <optional>
+#include <thread>
 
 #include "weft/base/activity.h"
 #include "weft/base/log.h"
+#include "weft/device/host_copy.h"
 #include "weft/parallel/ring_history.h"
 #include "weft/parallel/windows.h"
 
@@ -61,9 +65,16 @@ Tensor receive_piece(RenderContext& context, const Shape& shape, DType dtype, in
   return piece;
 }
 
+std::size_t largest_piece(const ModelFolder& model, const Clip& clip, const RenderPlan& plan) {
+  std::int64_t frames = 0;
+  for (const Box& piece : plan.pieces) frames = std::max(frames, frames_of(model, piece));
+  return static_cast<std::size_t>(frames * clip.height * clip.width * 3);
+}
+
 void decode_exact(RenderContext& context, const ModelFolder& model, const Clip& clip,
                   const RenderPlan& plan, std::vector<LatentPiece>& pieces,
-                  const VaeDecoder& decoder, RingHistory& history, FrameSink* sink) {
+                  const VaeDecoder& decoder, RingHistory& history, std::array<HostCopy, 2>& copies,
+                  FrameSink* sink) {
   const int rank = context.comm.rank();
   const int count = static_cast<int>(plan.pieces.size());
   PieceSender sender(context);
@@ -84,11 +95,31 @@ void decode_exact(RenderContext& context, const ModelFolder& model, const Clip& 
     }
   };
 
+  // A GPU is given its next chunk before the host waits for the one before, so that it goes on
+  // while frames travel. The CPU has computed a chunk when it was asked for.
+  const std::size_t ahead = context.ops.device() == DeviceKind::cuda ? 1 : 0;
+  std::deque<std::pair<int, HostCopy*>> under_way;
+  const auto hand_over = [&] {
+    const auto [p, copy] = under_way.front();
+    under_way.pop_front();
+    const ScopedContext doing(fmt::format("handing over chunk {} of {}", p, count));
+    if (rank == 0) receive_until(p);
+    {
+      const ScopedStage stage(context.profile, Stage::decode, p);
+      while (!copy->done()) std::this_thread::sleep_for(std::chrono::microseconds(20));
+    }
+    const Tensor frames = copy->take();
+    rank == 0 ? deliver(frames) : sender.send(frames, tag_frames);
+  };
+
   for (auto& [p, latents] : pieces) {
     const ScopedContext doing(fmt::format("decoding chunk {} of {}", p, count));
     set_activity(Stage::decode, p);
     log_debug("decode: chunk {} of {}", p, count);
-    Tensor frames;
+    // CUDA may let the host wait for the GPU, which waits for other ranks' histories; they may wait
+    // for rank 0, and it for a message that only moves while this rank is inside MPI.
+    if (ahead > 0) sender.finish();
+    HostCopy& copy = copies[static_cast<std::size_t>(p / context.comm.size()) % copies.size()];
     {
       ScopedStage stage(context.profile, Stage::decode, p);
       const Box& piece = plan.pieces[static_cast<std::size_t>(p)];
@@ -96,18 +127,18 @@ void decode_exact(RenderContext& context, const ModelFolder& model, const Clip& 
       const std::int64_t sent_before = context.fabric.bytes_sent();
       history.begin_chunk(p);
       const auto position = p == 0 ? ChunkPosition::first : ChunkPosition::later;
-      frames = to_pixels(context.ops, decoder.decode(context.ops, latents.to(context.ops.device()),
-                                                     position, history));
+      const Tensor video =
+          decoder.decode(context.ops, latents.to(context.ops.device()), position, history);
+      const Tensor pixels = Tensor::empty(video.shape(), DType::u8, context.ops.device());
+      context.ops.to_u8(video, pixels);
+      copy.start(pixels);
       latents = {};
       stage.add_bytes(context.fabric.bytes_sent() - sent_before);  // histories
     }
-    if (rank == 0) {
-      receive_until(p);
-      deliver(frames);
-    } else {
-      sender.send(frames, tag_frames);
-    }
+    under_way.emplace_back(p, &copy);
+    if (under_way.size() > ahead) hand_over();
   }
+  while (!under_way.empty()) hand_over();
   if (rank == 0) receive_until(count);
   sender.finish();
 }
@@ -218,8 +249,13 @@ void decode(RenderContext& context, const ModelFolder& model, const Clip& clip,
     // Made on every rank, also an idle one: it splits off a communicator of its own.
     RingHistory history(context.fabric, context.comm, skips_first,
                         static_cast<int>(plan.pieces.size()));
-    if (!idle) use_once(context, clip, *decoder);
-    if (!idle) decode_exact(context, model, clip, plan, pieces, *decoder, history, sink);
+    if (!idle) {
+      const std::size_t most = largest_piece(model, clip, plan);
+      std::array<HostCopy, 2> copies{HostCopy(context.ops.device(), most),
+                                     HostCopy(context.ops.device(), most)};
+      use_once(context, clip, *decoder);
+      decode_exact(context, model, clip, plan, pieces, *decoder, history, copies, sink);
+    }
     history.finish();
   } else if (!idle) {
     decode_tiles(context, model, clip, plan, pieces, *decoder, sink);

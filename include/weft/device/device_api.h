@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,7 @@ struct DeviceMemory {
 };
 
 /// `slices` x `rows` pieces of `width` bytes; the steps from one row and one slice to the next are
-/// in bytes, and a slice's is a multiple of its row's. The two sides do not overlap.
+/// in bytes. The two sides do not overlap.
 struct PitchedCopy {
   void* to;
   std::size_t to_row, to_slice;
@@ -41,7 +42,17 @@ struct DeviceApi {
   void (*load)(void* device, DType to, const void* host, DType from, std::int64_t count);
   DeviceMemory (*memory)();
   void (*reset_peak)();
-  void (*copy_3d)(const PitchedCopy& copy);  // within the device
+  void (*copy_pitched)(std::span<const PitchedCopy> copies);  // within the device
+  /// Memory of the host that copies reach without a stop. Both wait for the device.
+  void* (*allocate_pinned)(std::size_t bytes);
+  void (*release_pinned)(void* data) noexcept;
+  /// Returns before the copy is done.
+  void (*start_to_host)(void* pinned, const void* device, std::size_t bytes);
+  /// A mark is reached when everything asked for before set_mark() is done.
+  void* (*make_mark)();
+  void (*set_mark)(void* mark);
+  bool (*reached)(void* mark);
+  void (*release_mark)(void* mark) noexcept;
 };
 
 /// nullptr when this build has no CUDA (kernels/cuda_absent.cpp) or the machine has no usable GPU.
