@@ -1,10 +1,12 @@
-// Messages between GPUs by NCCL, on a stream of their own.
+// Messages between GPUs, on streams of their own: by copy engines within a host (peer_copies.h), by
+// NCCL's kernels else.
 //
 // Memory of tensors comes from the pool that is ordered by the compute stream (device_api.cu). A
 // transfer begins behind an event of that stream, so it finds its memory given out and its data
 // written; the compute stream waits for the transfer's event at finish(), so a tensor freed after
 // that, even at once, is reused by nobody before the transfer is done.
 #include <algorithm>
+#include <array>
 #include <map>
 #include <vector>
 
@@ -12,6 +14,7 @@
 #include "weft/device/device_link.h"
 
 #include "nccl_handles.h"
+#include "peer_copies.h"
 #include "stream.h"
 
 namespace weft {
@@ -20,30 +23,47 @@ namespace {
 class NcclLink final : public DeviceLink {
  public:
   NcclLink(const DeviceLinkId& id, int rank, int size, double timeout)
-      : comm_(id, rank, size, timeout) {}
+      : comm_(id, rank, size, timeout), copies_(comm_, stream_.get(), rank, size, timeout) {}
 
   std::int64_t start(std::span<const TensorMessage> sends,
                      std::span<const TensorMessage> receives) override {
+    copies_.meet(sends, receives);
+    const auto [near_sends, far_sends] = by_way(sends);
+    const auto [near_receives, far_receives] = by_way(receives);
     // Recording an event again leaves alone what waits for its earlier record.
     ready_.record(cuda_stream());
-    ready_.hold(stream_.get());
-    comm_.exchange(sends, receives, stream_.get());
-    NcclEvent sent = take_event();
-    sent.record(stream_.get());
-    under_way_.emplace(++last_, std::move(sent));
+    std::vector<cudaStream_t> busy = copies_.exchange(near_sends, near_receives, ready_);
+    if (!far_sends.empty() || !far_receives.empty()) {
+      ready_.hold(stream_.get());
+      comm_.exchange(far_sends, far_receives, stream_.get());
+      busy.push_back(stream_.get());
+    }
+    std::vector<NcclEvent>& ends = under_way_[++last_];
+    for (cudaStream_t stream : busy) {
+      ends.push_back(take_event());
+      ends.back().record(stream);
+    }
     return last_;
   }
 
   void finish(std::int64_t number) override {
     auto transfer = under_way_.extract(number);
     WEFT_ASSERT(!transfer.empty(), "transfer {} is not under way", number);
-    transfer.mapped().hold(cuda_stream());
-    free_.push_back(std::move(transfer.mapped()));
+    for (NcclEvent& end : transfer.mapped()) {
+      end.hold(cuda_stream());
+      free_.push_back(std::move(end));
+    }
   }
 
   void check() override { comm_.check(); }
 
  private:
+  /// Those that copies carry, and the others.
+  std::array<std::vector<TensorMessage>, 2> by_way(std::span<const TensorMessage> messages) const {
+    std::array<std::vector<TensorMessage>, 2> ways;
+    for (const TensorMessage& m : messages) ways[copies_.carries(m) ? 0 : 1].push_back(m);
+    return ways;
+  }
   NcclEvent take_event() {
     if (free_.empty()) return {};
     NcclEvent event = std::move(free_.back());
@@ -53,10 +73,11 @@ class NcclLink final : public DeviceLink {
 
   NcclStream stream_;  // made first: it sees to it that the process's device is chosen
   NcclEvent ready_;
-  std::map<std::int64_t, NcclEvent> under_way_;  // by the number of the transfer
+  std::map<std::int64_t, std::vector<NcclEvent>> under_way_;  // ends, by the number of the transfer
   std::vector<NcclEvent> free_;
   std::int64_t last_ = 0;
-  NcclComm comm_;  // destroyed first: it ends what runs on the stream
+  NcclComm comm_;      // destroyed before the stream: it ends what runs there
+  PeerCopies copies_;  // destroyed first: it says goodbye through comm_
 };
 
 }  // namespace

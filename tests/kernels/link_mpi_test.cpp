@@ -73,6 +73,36 @@ void all_gather(TensorLink& link) {
   }
 }
 
+// Longer than all slots of a mailbox (peer_copies.h), the last piece short, from everyone to
+// everyone at once and twice, so that slots are used again: a piece in another's place would be
+// seen.
+void long_messages(TensorLink& link) {
+  constexpr std::int64_t count = (std::int64_t{90} << 18) + 3;
+  const auto values = [](int from, int to) {
+    const Tensor t = Tensor::empty({count}, DType::i32);
+    for (std::int64_t i = 0; i < count; ++i) {
+      t.data<std::int32_t>()[i] = static_cast<std::int32_t>(i * 64 + from * 8 + to);
+    }
+    return t;
+  };
+  Messages sends, receives;
+  for (int other = 0; other < link.size(); ++other) {
+    if (other == link.rank()) continue;
+    sends.push_back({values(link.rank(), other).to(DeviceKind::cuda), other});
+    receives.push_back({Tensor::zeros({count}, DType::i32, DeviceKind::cuda), other});
+  }
+  for (int round = 0; round < 2; ++round) {
+    link.start(sends, receives).finish();
+    for (const TensorMessage& m : receives) {
+      const Tensor got = m.data.to(DeviceKind::cpu), want = values(m.peer, link.rank());
+      if (std::memcmp(got.raw(), want.raw(), want.bytes()) != 0) {
+        fail("long messages: round {} from rank {} is not what was sent", round, m.peer);
+      }
+      fill_zero(m.data);
+    }
+  }
+}
+
 Tensor filled(std::int64_t bytes, int number) {
   const Tensor t = Tensor::empty({bytes}, DType::u8);
   std::memset(t.raw(), number, t.bytes());
@@ -184,6 +214,8 @@ int run(const Session& session, bool shared) {
   done("several under way");
   all_gather(*first);
   done("all-gather");
+  long_messages(*first);
+  done("long messages");
   if (world.size() == 1) return 0;
   order_with_compute(*first, *second);
   done("order with the compute stream");

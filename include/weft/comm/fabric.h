@@ -81,6 +81,7 @@ class TensorLink {
 
 /// The network of one process. On GPUs there is one NCCL communicator for all links of a lane, so
 /// that links cost little to make; lanes run beside each other, transfers of one lane in order.
+/// GPUs of one host that can map each other's memory exchange by their copy engines instead.
 ///
 /// NCCL refuses two ranks on one GPU. When ranks share one, tensors of all links go through host
 /// memory and MPI, with a warning: slow, correct, and finish() waits.

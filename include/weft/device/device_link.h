@@ -1,5 +1,6 @@
 #pragma once
-// Messages between the GPUs of several processes (NCCL), beside the process's compute stream.
+// Messages between the GPUs of several processes (NCCL; copy engines within a host), beside the
+// process's compute stream.
 // Implemented in kernels/cuda; absent in a build without CUDA.
 
 #include <array>
