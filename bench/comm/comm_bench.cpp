@@ -62,7 +62,10 @@ void add_case(const Place& place, const std::string& name, double sent, double w
                                     benchmark::Counter::kIsRate);
         };
         if (whole > 0) state.counters["algorithm_GB/s"] = rate(whole);
-        if (sent > 0) state.counters["bus_GB/s"] = rate(sent);
+        if (sent > 0) {
+          state.counters["bus_GB/s"] = rate(sent);
+          state.counters["sent_MB"] = sent / 1e6;
+        }
       })
       ->Iterations(times)
       ->UseManualTime()
