@@ -8,8 +8,8 @@ namespace weft {
 /// MPI moves a long message inside its calls only, unless the network's hardware or one copy by the
 /// kernel does it: over TCP, and in shared memory where that copy is not allowed, a receiver waits
 /// until a computing sender makes its next call. While one of these lives, a thread makes such
-/// calls. It takes a percent or two of a core, so only where ranks compute between messages that
-/// others wait for.
+/// calls. Computing beside it is up to a tenth slower, so only where others wait for messages of a
+/// rank that computes.
 class BackgroundProgress {
  public:
   /// Starts the thread, where MPI may be called from several (MPI_THREAD_MULTIPLE).
