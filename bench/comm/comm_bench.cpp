@@ -13,7 +13,10 @@
 
 #include "weft/comm/session.h"
 #include "weft/grid/cost.h"
+#include "weft/model/vae.h"
 #include "weft/ops/ops.h"
+#include "weft/parallel/cfg_halves.h"
+#include "weft/parallel/ring_history.h"
 #include "weft/parallel/windows.h"
 
 namespace weft::bench {
@@ -27,6 +30,7 @@ double now() {
 
 struct Place {
   const Communicator& world;
+  Fabric& fabric;
   TensorLink& link;
   Ops& ops;
 };
@@ -58,18 +62,37 @@ void add_case(const Place& place, const std::string& name, double sent, double w
                                     benchmark::Counter::kIsRate);
         };
         if (whole > 0) state.counters["algorithm_GB/s"] = rate(whole);
-        if (sent > 0) state.counters["bus_GB/s"] = rate(sent);
+        if (sent > 0) {
+          state.counters["bus_GB/s"] = rate(sent);
+          state.counters["sent_MB"] = sent / 1e6;
+        }
       })
       ->Iterations(times)
       ->UseManualTime()
       ->Unit(benchmark::kMicrosecond);
 }
 
-/// A row of windows of the models' native size, as wide as needed: some for every rank.
-WindowPlan wide_plan(int windows) {
+/// A row of windows of the models' native size, as wide as needed: some for every rank. As they
+/// are in step `step` of a render with --window-shift, which has one more from the second step on.
+WindowPlan wide_plan(int windows, int step = 0) {
   constexpr std::int64_t size = 104, overlap = 26;
-  return make_window_plan(whole(21, 60, size + (windows - 1) * (size - overlap)),
-                          {.size = {21, 60, size}, .overlap = {0, 0, overlap}});
+  const Box volume = whole(21, 60, size + (windows - 1) * (size - overlap));
+  const WindowSize window{.size = {21, 60, size}, .overlap = {0, 0, overlap}};
+  return make_window_plan(volume, window, window_shift(volume, window, step));
+}
+
+std::vector<int> even_owners(const WindowPlan& plan, int ranks) {
+  return assign_windows(std::vector<double>(plan.windows.size(), 1), ranks);
+}
+
+/// A tensor of zeros for each window of this rank.
+std::vector<Tensor> zeros_of(const WindowExchange& exchange) {
+  std::vector<Tensor> tensors;
+  for (const int w : exchange.mine()) {
+    const auto& window = exchange.plan().windows[static_cast<std::size_t>(w)];
+    tensors.push_back(Tensor::zeros(box_shape(channels, window.box)));
+  }
+  return tensors;
 }
 
 double most_sent(const TransferPlan& plan, int ranks) {
@@ -112,14 +135,10 @@ void add_windows(const Place& place) {
   const int ranks = place.link.size();
   const int count = std::max(2, 2 * ranks);
   const WindowPlan plan = wide_plan(count);
-  const std::vector<int> owner = assign_windows(std::vector<double>(plan.windows.size(), 1), ranks);
+  const std::vector<int> owner = even_owners(plan, ranks);
   const auto exchange =
       std::make_shared<WindowExchange>(place.link, plan, owner, channels, DeviceKind::cpu);
-  std::vector<Tensor> velocities;
-  for (const int w : exchange->mine()) {
-    velocities.push_back(
-        Tensor::zeros(box_shape(channels, plan.windows[static_cast<std::size_t>(w)].box)));
-  }
+  const std::vector<Tensor> velocities = zeros_of(*exchange);
   const double overlaps = most_sent(overlap_plan(plan, owner), ranks);
   add_case(place, fmt::format("window_exchange/{} windows", count), overlaps, overlaps,
            [exchange, velocities, ops = &place.ops] {
@@ -155,6 +174,75 @@ void add_windows(const Place& place) {
                                            latents, pieces, piece_owner)
                                  .data());
   });
+}
+
+/// --window-shift: latents of one step's windows to those of the next.
+void add_rewindow(const Place& place) {
+  const int ranks = place.link.size();
+  const int count = std::max(2, 2 * ranks);
+  const auto exchange_of = [&](int step) {
+    const WindowPlan plan = wide_plan(count, step);
+    return std::make_shared<WindowExchange>(place.link, plan, even_owners(plan, ranks), channels,
+                                            DeviceKind::cpu);
+  };
+  const auto from = exchange_of(0), to = exchange_of(1);
+  const double moved = most_sent(rewindow_plan(from->plan(), even_owners(from->plan(), ranks),
+                                               to->plan(), even_owners(to->plan(), ranks)),
+                                 ranks);
+  add_case(place, fmt::format("rewindow/{} to {} windows", count, to->plan().windows.size()), moved,
+           moved, [from, to, latents = zeros_of(*from)] {
+             benchmark::DoNotOptimize(rewindow(*from, *to, latents).data());
+           });
+}
+
+/// Velocities of one window, swapped by the ranks of every pair.
+void add_cfg_halves(const Place& place) {
+  if (place.world.size() == 1) return;
+  const Communicator pair = place.world.split(place.world.rank() / 2);
+  const auto halves =
+      pair.size() == 2 ? std::make_shared<CfgHalves>(place.fabric, pair) : nullptr;  // the odd one
+  const Tensor velocity = Tensor::zeros(box_shape(channels, whole(21, 60, 104)));
+  const auto bytes = static_cast<double>(velocity.bytes());
+  add_case(place, fmt::format("cfg_halves/{} kB", velocity.bytes() / 1024), bytes, bytes,
+           [halves, velocity, ops = &place.ops] {
+             if (halves) benchmark::DoNotOptimize(halves->exchange(*ops, velocity).raw());
+           });
+}
+
+/// A clip of three chunks a rank, 128 x 128 pixels, through the histories of Wan 2.1's decoder,
+/// with no work between them. The busiest rank is one of those after which a chunk follows each
+/// time.
+void add_ring_history(const Place& place) {
+  const int ranks = place.world.size();
+  if (ranks == 1) return;
+  WeightSource weights = WeightSource::random("vae", {});  // only the layers' shapes matter
+  const VaeDecoder decoder(VaeConfig(), weights);
+  std::vector<RingHistory::Layer> layers;
+  double whole_chunk = 0, first_chunk = 0;  // bytes that a chunk hands on
+  for (int l = 0; l < decoder.history_layers(); ++l) {
+    layers.push_back({decoder.history_shape(l, 16, 16), decoder.skips_first(l)});
+    const double bytes = 4.0 * static_cast<double>(layers.back().shape.numel());
+    whole_chunk += bytes;
+    if (!layers.back().skips_first) first_chunk += bytes;
+  }
+  const int chunks = 3 * ranks;
+  // Rank 0 has the first chunk, the last rank the last one, which hands nothing on.
+  const double sent = ranks > 2 ? 3 * whole_chunk : first_chunk + 2 * whole_chunk;
+  add_case(place, fmt::format("ring_history/{} chunks, {:.0f} MB each", chunks, whole_chunk / 1e6),
+           sent, sent, [place, layers, chunks] {
+             RingHistory history(place.fabric, place.world, layers, chunks);
+             for (int c = place.world.rank(); c < chunks; c += place.world.size()) {
+               history.begin_chunk(c);
+               for (int l = 0; l < std::ssize(layers); ++l) {
+                 const auto& layer = layers[static_cast<std::size_t>(l)];
+                 if (c == 0 && layer.skips_first) continue;
+                 const Tensor last = Tensor::empty(layer.shape);
+                 history.take(l, last);
+                 history.put(l, last);
+               }
+             }
+             history.finish();
+           });
 }
 
 /// Of all that the ranks hold together, as nccl-tests counts: bus = algorithm (n - 1) / n.
@@ -199,10 +287,13 @@ int main(int argc, char** argv) {
     Fabric fabric(world, DeviceKind::cpu);
     const auto link = fabric.link(world);
     const auto ops = make_cpu_ops(1);
-    const bench::Place place{world, *link, *ops};
+    const bench::Place place{world, fabric, *link, *ops};
     bench::add_packing(place);
     bench::add_planning(place);
     bench::add_windows(place);
+    bench::add_rewindow(place);
+    bench::add_cfg_halves(place);
+    bench::add_ring_history(place);
     bench::add_all_gather(place);
     benchmark::AddCustomContext("ranks", std::to_string(world.size()));
     benchmark::AddCustomContext(

@@ -151,6 +151,8 @@ std::unique_ptr<TensorLink> Fabric::link(const Communicator& group, Lane lane) {
   return made;
 }
 
+DeviceKind Fabric::device() const { return impl_->device; }
+
 std::int64_t Fabric::bytes_sent() const { return *impl_->bytes_sent; }
 
 std::unique_ptr<TensorLink> Fabric::make_link(const Communicator& group, Lane lane) {

@@ -18,7 +18,8 @@ namespace weft {
 Session::Session(int& argc, char**& argv) {
   WEFT_ASSERT(!mpi_is_usable(), "a second session in one process");
   int provided = MPI_THREAD_SINGLE;
-  check_mpi(MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
+  // Several threads for BackgroundProgress, which does without where the library has no such level.
+  check_mpi(MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &provided), "MPI_Init_thread");
   check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   // Calls that belong to no communicator report through MPI_COMM_SELF or MPI_COMM_WORLD.
   check_mpi(MPI_Comm_set_errhandler(MPI_COMM_SELF, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");

@@ -4,28 +4,32 @@
 
 namespace weft {
 
-RingHistory::RingHistory(Fabric& fabric, const Communicator& group, std::vector<bool> skips_first,
+RingHistory::RingHistory(Fabric& fabric, const Communicator& group, std::vector<Layer> layers,
                          int chunks)
     : lanes_{fabric.link(group, Fabric::Lane::main), fabric.link(group, Fabric::Lane::second)},
       rank_(group.rank()),
       size_(group.size()),
-      skips_first_(std::move(skips_first)),
+      layers_(std::move(layers)),
       chunks_(chunks),
-      local_(size_ == 1 ? skips_first_.size() : 0) {}
+      local_(size_ == 1 ? layers_.size() : 0) {
+  if (size_ > 1 && fabric.device() == DeviceKind::cpu) progress_.emplace();
+}
 
 TensorLink& RingHistory::to_next() const { return *lanes_[static_cast<std::size_t>(rank_ % 2)]; }
 
-TensorLink& RingHistory::from_last() const {
-  const int last = (rank_ + size_ - 1) % size_;
-  return *lanes_[static_cast<std::size_t>(last % 2)];
-}
+int RingHistory::last() const { return (rank_ + size_ - 1) % size_; }
+
+TensorLink& RingHistory::from_last() const { return *lanes_[static_cast<std::size_t>(last() % 2)]; }
 
 void RingHistory::check_layer(int layer) const {
   WEFT_ASSERT(chunk_ >= 0, "history of layer {} before any chunk has begun", layer);
-  WEFT_ASSERT(layer >= 0 && layer < std::ssize(skips_first_), "layer {} of {}", layer,
-              skips_first_.size());
-  WEFT_ASSERT(chunk_ > 0 || !skips_first_[static_cast<std::size_t>(layer)],
+  WEFT_ASSERT(layer >= 0 && layer < std::ssize(layers_), "layer {} of {}", layer, layers_.size());
+  WEFT_ASSERT(chunk_ > 0 || !layers_[static_cast<std::size_t>(layer)].skips_first,
               "layer {} takes no part in the first chunk", layer);
+}
+
+bool RingHistory::is_first_use(int layer) const {
+  return chunk_ == 0 || (chunk_ == 1 && layers_[static_cast<std::size_t>(layer)].skips_first);
 }
 
 void RingHistory::begin_chunk(int chunk) {
@@ -38,15 +42,16 @@ void RingHistory::begin_chunk(int chunk) {
     messages_.front().pending.finish();
     messages_.pop_front();
   }
+  WEFT_ASSERT(arriving_.empty(), "chunk {} did not take all histories", chunk_);
   chunk_ = chunk;
+  next_ = 0;
 }
 
 void RingHistory::take(int layer, Tensor to) {
   check_layer(layer);
   drop_taken();
   const auto at = static_cast<std::size_t>(layer);
-  const bool first_use = chunk_ == 0 || (chunk_ == 1 && skips_first_[at]);
-  if (first_use) {
+  if (is_first_use(layer)) {
     fill_zero(to);
     return;
   }
@@ -57,8 +62,26 @@ void RingHistory::take(int layer, Tensor to) {
   }
   const ScopedContext context(
       fmt::format("taking the history of layer {} for chunk {}", layer, chunk_));
-  const int last = (rank_ + size_ - 1) % size_;
-  from_last().start({}, {{to, last}}).finish();
+  if (to.device() != DeviceKind::cpu) {
+    from_last().start({}, {{to, last()}}).finish();
+    return;
+  }
+  expect_two(to.dtype());
+  Arriving& arrived = arriving_.front();
+  WEFT_ASSERT(arrived.layer == layer, "layer {} where layer {} is next", layer, arrived.layer);
+  arrived.pending.finish();
+  copy(arrived.history, to);
+  arriving_.pop_front();
+}
+
+// This layer's and the next one's, which arrives while this layer is computed: a message that
+// nobody waits for yet does not move.
+void RingHistory::expect_two(DType type) {
+  for (; next_ < std::ssize(layers_) && arriving_.size() < 2; ++next_) {
+    if (is_first_use(next_)) continue;
+    const Tensor space = Tensor::empty(layers_[static_cast<std::size_t>(next_)].shape, type);
+    arriving_.push_back({next_, space, from_last().start({}, {{space, last()}})});
+  }
 }
 
 void RingHistory::put(int layer, const Tensor& last) {

@@ -242,12 +242,13 @@ void decode(RenderContext& context, const ModelFolder& model, const Clip& clip,
   const VaeDecoder* decoder = idle ? nullptr : &context.models.decoder();
   context.progress.begin(Stage::decode, clip.frames, "frames");
   if (clip.decode == DecodeKind::exact) {
-    std::vector<bool> skips_first;
+    const std::int64_t rows = clip.latents.rows().size(), cols = clip.latents.cols().size();
+    std::vector<RingHistory::Layer> layers;
     for (int layer = 0; decoder != nullptr && layer < decoder->history_layers(); ++layer) {
-      skips_first.push_back(decoder->skips_first(layer));
+      layers.push_back({decoder->history_shape(layer, rows, cols), decoder->skips_first(layer)});
     }
     // Made on every rank, also an idle one: it splits off a communicator of its own.
-    RingHistory history(context.fabric, context.comm, skips_first,
+    RingHistory history(context.fabric, context.comm, std::move(layers),
                         static_cast<int>(plan.pieces.size()));
     if (!idle) {
       const std::size_t most = largest_piece(model, clip, plan);

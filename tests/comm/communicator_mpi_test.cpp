@@ -1,9 +1,15 @@
 #include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <thread>
 
 #include "weft/base/error.h"
+#include "weft/comm/background_progress.h"
 #include "weft/comm/communicator.h"
 
 #include "support/mpi_main.h"
+#include "support/temp_folder.h"
 
 namespace weft {
 namespace {
@@ -198,6 +204,35 @@ TEST(Pending, ItsDestructorAndAssignmentWait) {
     EXPECT_EQ(in, out);
   }
   EXPECT_EQ(in2, out);
+}
+
+// Rank 0 stays away from MPI until the receiver says, by a file, that it has everything. Without
+// the thread it would wait in vain: the message is copied in pieces here, as it is over TCP.
+TEST(BackgroundProgress, ALongMessageMovesWhileItsSenderComputes) {
+  const auto comm = Communicator::world();
+  if (comm.size() == 1) return;
+  const test::TempFolder folder;
+  std::string got = folder.path() / "got";
+  comm.broadcast_string(got, 0);
+  const BackgroundProgress progress;
+  if (!progress.running()) GTEST_SKIP() << "this MPI library has no MPI_THREAD_MULTIPLE";
+  const std::vector<std::byte> data = message(0, 5, std::size_t{1} << 23);
+  if (comm.rank() == 0) {
+    auto send = comm.start_send(data, 1, 5);
+    using Clock = std::chrono::steady_clock;
+    const auto deadline = Clock::now() + std::chrono::seconds(60);
+    while (!std::filesystem::exists(got) && Clock::now() < deadline) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    EXPECT_TRUE(std::filesystem::exists(got)) << "the message waited for its sender's next call";
+    send.wait();
+  } else if (comm.rank() == 1) {
+    std::vector<std::byte> in(data.size(), unset);
+    comm.receive(in, 0, 5);
+    std::ofstream{got};
+    EXPECT_EQ(in, data);
+  }
+  comm.barrier();
 }
 
 TEST(Errors, NameTheCallThePeerAndTheReason) {

@@ -96,6 +96,8 @@ class Fabric {
   Fabric(const Fabric&) = delete;
   Fabric& operator=(const Fabric&) = delete;
 
+  /// Of the tensors that its links carry.
+  [[nodiscard]] DeviceKind device() const;
   /// A link among the ranks of `group`, a part of world. Collective over `group`, and on GPUs over
   /// world when it is the first of several ranks and nobody called prepare(). On GPUs the ranks of
   /// the group greet each other here, so that no start() has to wait for connections.

@@ -9,7 +9,8 @@ namespace weft {
 
 class Session {
  public:
-  /// Initialises MPI (funneled threads). One Session per process, made first in main.
+  /// Initialises MPI (for several threads, or funneled). One Session per process, made first in
+  /// main.
   Session(int& argc, char**& argv);
   /// Finalises MPI; after an escaped exception, main must call abort() instead of returning.
   ~Session();

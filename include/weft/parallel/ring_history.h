@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "weft/comm/background_progress.h"
 #include "weft/comm/fabric.h"
 #include "weft/model/causal_history.h"
 
@@ -22,7 +24,8 @@ namespace weft {
 ///
 /// A layer's history stays on its device. The work of a layer comes after take() of that layer, so
 /// the ranks work as a pipeline: on the CPU take() waits; on GPUs nothing waits but the streams,
-/// and the host may be far ahead.
+/// and the host may be far ahead. On the CPU histories travel while both ranks compute
+/// (BackgroundProgress), each received one layer before it is taken.
 ///
 /// Lanes. All histories of rank r to rank r + 1 travel in order on one lane: `main` when r is even,
 /// `second` when it is odd. So what a rank sends and what it receives are on different lanes and do
@@ -42,10 +45,13 @@ namespace weft {
 /// on the same lanes.
 class RingHistory final : public CausalHistory {
  public:
-  /// `skips_first[layer]`: the first chunk does not touch this layer (VaeDecoder::skips_first), so
-  /// the second chunk finds zeros. Collective as Fabric::link(), also for ranks without a chunk,
-  /// which may leave skips_first empty. `fabric` must outlive it.
-  RingHistory(Fabric& fabric, const Communicator& group, std::vector<bool> skips_first, int chunks);
+  struct Layer {
+    Shape shape;       // [2, H, W, C] of its history
+    bool skips_first;  // the first chunk does not touch it, so the second finds zeros
+  };
+  /// Collective as Fabric::link(), also for ranks without a chunk, which may leave `layers` empty.
+  /// `fabric` must outlive it.
+  RingHistory(Fabric& fabric, const Communicator& group, std::vector<Layer> layers, int chunks);
 
   /// Chunks of this rank in ascending order. Ends the sends of the chunk before the last, which
   /// bounds the memory of histories under way to two chunks': on the CPU by waiting until they have
@@ -68,18 +74,29 @@ class RingHistory final : public CausalHistory {
     DeviceKind device;
     TensorLink::Pending pending;  // holds the tensor
   };
+  struct Arriving {
+    int layer;
+    Tensor history;
+    TensorLink::Pending pending;
+  };
+  [[nodiscard]] int last() const;  // the rank of the chunk before
   [[nodiscard]] TensorLink& to_next() const;
   [[nodiscard]] TensorLink& from_last() const;
   void check_layer(int layer) const;
+  [[nodiscard]] bool is_first_use(int layer) const;
+  void expect_two(DType type);
   void drop_taken();
 
   std::array<std::unique_ptr<TensorLink>, 2> lanes_;
   int rank_, size_;
-  std::vector<bool> skips_first_;
+  std::vector<Layer> layers_;
   int chunks_;
   int chunk_ = -1;
-  std::vector<Tensor> local_;     // by layer; the only rank's histories
-  std::deque<Message> messages_;  // sends under way, oldest first
+  std::vector<Tensor> local_;      // by layer; the only rank's histories
+  std::deque<Message> messages_;   // sends under way, oldest first
+  std::deque<Arriving> arriving_;  // of this chunk, by layer
+  int next_ = 0;                   // layer to be received next
+  std::optional<BackgroundProgress> progress_;
 };
 
 }  // namespace weft
