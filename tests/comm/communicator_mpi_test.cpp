@@ -229,7 +229,7 @@ TEST(BackgroundProgress, ALongMessageMovesWhileItsSenderComputes) {
   } else if (comm.rank() == 1) {
     std::vector<std::byte> in(data.size(), unset);
     comm.receive(in, 0, 5);
-    std::ofstream{got};
+    const std::ofstream said(got);
     EXPECT_EQ(in, data);
   }
   comm.barrier();
