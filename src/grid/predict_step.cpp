@@ -34,12 +34,12 @@ class Paths {
   [[nodiscard]] Path pairs(int ranks) const {
     return on_one_node(ranks) ? node() : Path{1 / speed_.network_bytes, speed_.network_latency};
   }
-
- private:
-  [[nodiscard]] Path node() const { return {1 / speed_.node_bytes, speed_.latency}; }
   [[nodiscard]] bool on_one_node(int ranks) const {
     return ranks_ <= per_node_ || per_node_ % ranks == 0;
   }
+
+ private:
+  [[nodiscard]] Path node() const { return {1 / speed_.node_bytes, speed_.latency}; }
 
   int ranks_, per_node_;
   const MachineSpeed& speed_;
@@ -82,26 +82,27 @@ MachineSpeed cpu_speed() {
           .latency = 50e-6,
           .network_latency = 50e-6,
           .memory_bytes = 1e10,
-          .overlapped = 0,
           .waiting = 0,
-          .ring = 0};
+          .ring = 0,
+          .ring_hidden = 0};
 }
 
-// bench/README.md: a step of the three models at 666 to 682 TFLOP/s in bf16, forwards at 960 in
-// fp8; all-to-alls of two GPUs at 285 GB/s and from 34 us on; copies at 4.27 TB/s. CFG halves,
-// which exchange next to nothing, lose 0.3 to 2.5 %. What Ulysses loses beside that is as much as
-// its transfers and copies take without any overlap; a ring loses 8 % of its attention besides. Of
-// 400 Gb/s 45 GB/s are expected.
+// bench/README.md, "Many GPUs": a step of the three models at 666 to 682 TFLOP/s in bf16, forwards
+// at 960 in fp8; copies between two GPUs of a host at 235 GB/s and from 20 us on, within one
+// at 4.27 TB/s. CFG halves, which exchange next to nothing, lose 0.3 to 1 %. What Ulysses loses
+// beside that is as much as its transfers and copies take without any overlap; the transfers of a
+// ring hide behind its attention, which takes 6.5 % longer, and in fp8 half as long again, as it is
+// computed in bf16 there. Of 400 Gb/s 45 GB/s are expected.
 MachineSpeed gpu_speed(bool fp8) {
   return {.flops = fp8 ? 9.6e14 : 6.65e14,
-          .node_bytes = 2.85e11,
+          .node_bytes = 2.35e11,
           .network_bytes = 4.5e10,
-          .latency = 35e-6,
+          .latency = 20e-6,
           .network_latency = 35e-6,
           .memory_bytes = 4.27e12,
-          .overlapped = 0,
-          .waiting = 0.015,
-          .ring = 0.08};
+          .waiting = 0.01,
+          .ring = fp8 ? 0.5 : 0.065,
+          .ring_hidden = 1};
 }
 
 StepPrediction predict_step(const ProcessGrid& grid, const GridWork& work,
@@ -118,7 +119,6 @@ StepPrediction predict_step(const ProcessGrid& grid, const GridWork& work,
   const Path halves = paths.pairs(grid.group_ranks());
   const Path groups = paths.pairs(grid.ranks());
   const double waiting = grid.ranks() > 1 ? 1 + speed.waiting : 1;
-  const double exposed = 1 - speed.overlapped;
   for (std::size_t w = 0; w < owner.size(); ++w) {
     const auto group = static_cast<std::size_t>(owner[w]);
     const auto tokens = static_cast<double>(work.window_tokens[w]);
@@ -135,8 +135,14 @@ StepPrediction predict_step(const ProcessGrid& grid, const GridWork& work,
         forwards * flops * uneven * heads / grid.forward_ranks() / speed.flops * waiting;
     const Exchange u = of_ulysses(grid, work, here);
     const Exchange r = of_ring(grid, work, here);
-    exchange[group] += forwards * (exposed * (u.bytes * ulysses.per_byte + r.bytes * ring.per_byte +
-                                              (u.copied + r.copied) / speed.memory_bytes) +
+    // A ring's transfers run beside the attention of all blocks but the last.
+    const double beside = paths.on_one_node(grid.forward_ranks())
+                              ? speed.ring_hidden * attention / grid.forward_ranks() *
+                                    (grid.ring - 1) / grid.ring / speed.flops
+                              : 0;
+    const double ring_seconds = std::max(0.0, r.bytes * ring.per_byte - beside);
+    exchange[group] += forwards * (u.bytes * ulysses.per_byte + ring_seconds +
+                                   (u.copied + r.copied) / speed.memory_bytes +
                                    u.count * ulysses.latency + r.count * ring.latency);
     bytes[group] += forwards * (u.bytes + r.bytes);
     // Velocities: features of all tokens gathered (64 per token), then swapped between the halves.

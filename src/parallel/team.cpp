@@ -1,9 +1,20 @@
 #include "weft/parallel/team.h"
 
+#include <algorithm>
+
 #include "weft/parallel/cfg_halves.h"
 #include "weft/parallel/context_parallel.h"
 
 namespace weft {
+namespace {
+
+/// Into how many parts a rank's heads are cut. Fewer than 3 heads leave multiprocessors of a GPU
+/// idle at the end of each part, which costs more than an exchange (bench/README.md, "Many GPUs").
+int parts_of(std::int64_t heads) {
+  return static_cast<int>(std::clamp<std::int64_t>(heads / 3, 1, 2));
+}
+
+}  // namespace
 
 Team make_team(const Communicator& comm, Fabric& fabric, const ProcessGrid& grid,
                std::int64_t heads) {
@@ -24,8 +35,8 @@ Team make_team(const Communicator& comm, Fabric& fabric, const ProcessGrid& grid
   if (grid.forward_ranks() == 1) {
     team.attention = std::make_unique<LocalAttention>();
   } else {
-    team.attention = std::make_unique<ContextParallelAttention>(fabric, of_forward, grid.ulysses,
-                                                                grid.ring, heads);
+    team.attention = std::make_unique<ContextParallelAttention>(
+        fabric, of_forward, grid.ulysses, grid.ring, heads, parts_of(heads / grid.ulysses));
   }
   if (grid.cfg == 1) {
     team.branches = std::make_unique<BothBranches>();

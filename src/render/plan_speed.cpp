@@ -134,7 +134,7 @@ std::string speed_text(const Machine& machine) {
   out += row("node", link_text(s.node_bytes, s.latency),
              measured && measured->node ? measured_text(*measured->node, from)
              : cpu                      ? "assumed: ranks meet in memory"
-                                        : "assumed: NVLink, as between two H200s");
+                                        : "assumed: NVLink, as between H200s");
   out += row("network", link_text(s.network_bytes, s.network_latency),
              measured && measured->network ? measured_text(*measured->network, from)
              : cpu                         ? "assumed: 10 Gb/s Ethernet"
@@ -142,11 +142,12 @@ std::string speed_text(const Machine& machine) {
   out += row("copies", rate_text(s.memory_bytes) + " per rank, of what travels",
              cpu ? "assumed: a core of a server" : h200);
   out += row("waiting", fmt::format("{:.3g} % longer compute on several ranks", s.waiting * 100),
-             cpu ? "assumed" : "assumed: two H200s (bench/README.md)");
+             cpu ? "assumed" : "assumed: H200s (bench/README.md)");
   out += row("ring", fmt::format("{:.3g} % longer attention in a ring", s.ring * 100),
-             cpu ? "assumed" : "assumed: two H200s (bench/README.md)");
-  out += row("overlap", fmt::format("{:.3g} % of an exchange hidden", s.overlapped * 100),
-             cpu ? "assumed" : "assumed: two H200s (bench/README.md)");
+             cpu ? "assumed" : "assumed: H200s (bench/README.md)");
+  out += row("overlap",
+             fmt::format("{:.3g} % of a ring's attention, within a node", s.ring_hidden * 100),
+             cpu ? "assumed" : "assumed: H200s (bench/README.md)");
   out += fmt::format(
       "  nodes of {} rank{}; left out: loading, text, histories of the decoder, encoding\n",
       machine.ranks_per_node, machine.ranks_per_node == 1 ? "" : "s");

@@ -79,7 +79,7 @@ TEST(PlanText, ATableOfRanksUpToThePlans) {
 TEST(PlanText, SaysWhatIsAssumed) {
   const std::string text = text_of(64, h200s);
   for (const char* part :
-       {"665 TFLOP/s per rank", "285 GB/s sent per rank, 35 us per exchange", "assumed: NVLink",
+       {"665 TFLOP/s per rank", "235 GB/s sent per rank, 20 us per exchange", "assumed: NVLink",
         "45 GB/s sent per rank", "assumed: 400 Gb/s per GPU", "nodes of 8 ranks", "left out:"}) {
     EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
   }

@@ -64,13 +64,13 @@ struct MachineSpeed {
   double latency = 20e-6;          // seconds per exchange within a node
   double network_latency = 50e-6;  // seconds per exchange between nodes
   double memory_bytes = 1e10;      // read and written per second: copies of what travels
-  double overlapped = 0;           // part of an exchange that is hidden behind attention
-  double waiting = 0;  // part by which several ranks compute longer than one: they wait for the
-                       // slowest
-  double ring = 0;     // part by which attention in the pieces of a ring takes longer
+  double waiting = 0;      // part by which several ranks compute longer than one: they wait for the
+                           // slowest
+  double ring = 0;         // part by which attention in the pieces of a ring takes longer
+  double ring_hidden = 0;  // part of its attention beside which a ring within a node can transfer
 };
 MachineSpeed cpu_speed();
-/// H200s with NVLink within a node and 400 Gb/s per GPU between nodes, as measured on two of one
+/// H200s with NVLink within a node and 400 Gb/s per GPU between nodes, as measured on four of one
 /// node (bench/README.md, "Many GPUs"); forward speed by precision.
 MachineSpeed gpu_speed(bool fp8);
 
