@@ -9,9 +9,9 @@
 
 #include "weft/base/rng.h"
 #include "weft/base/stages.h"
-#include "weft/comm/session.h"
-#include "weft/device/device_api.h"
 #include "weft/parallel/context_parallel.h"
+
+#include "rank_ops.h"
 
 namespace weft::bench {
 namespace {
@@ -47,17 +47,6 @@ void describe(CLI::App& app, Arguments& a) {
   app.add_option("--repeat", a.repeat, "measurements that count")->check(CLI::PositiveNumber);
   app.add_option("--warm-up", a.warm_up, "measurements before them")->check(CLI::NonNegativeNumber);
   app.add_flag("!--no-whole", a.whole, "do not time one rank with all tokens and heads");
-}
-
-std::unique_ptr<Ops> make_ops(const Arguments& a, const Session& session) {
-  if (a.device == "cpu") return make_cpu_ops(a.threads);
-  const Precision precision = a.precision == "f32"    ? Precision::f32
-                              : a.precision == "bf16" ? Precision::bf16
-                                                      : Precision::fp8;
-  const int gpus = std::max(1, cuda_device_count());
-  std::unique_ptr<Ops> ops = make_cuda_ops(session.local_rank() % gpus, precision);
-  if (ops == nullptr) fail_input("--device cuda: {}; --device cpu works", cuda_absent_reason());
-  return ops;
 }
 
 /// Memory full of unit normals, from which tensors of any shape are taken. A piece of them is drawn
@@ -143,7 +132,7 @@ class Bench {
   Bench(const Arguments& a, const Session& session)
       : a_(a),
         world_(Communicator::world()),
-        ops_(make_ops(a, session)),
+        ops_(rank_ops(a.device, a.precision, a.threads, session)),
         fabric_(world_, ops_->device()),
         values_(*ops_, most_values()),
         scale_(1 / std::sqrt(static_cast<float>(a.width))) {

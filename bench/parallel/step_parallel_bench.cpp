@@ -9,14 +9,13 @@
 #include <nlohmann/json.hpp>
 
 #include "weft/base/stages.h"
-#include "weft/comm/session.h"
-#include "weft/device/device_api.h"
 #include "weft/diffusion/denoiser.h"
 #include "weft/diffusion/solver.h"
 #include "weft/parallel/team.h"
 
 #include "../model/sizes.h"
 #include "../model/values.h"
+#include "rank_ops.h"
 
 namespace weft::bench {
 namespace {
@@ -43,16 +42,6 @@ void describe(CLI::App& app, Arguments& a) {
   app.add_option("--repeat", a.repeat, "steps that count")->check(CLI::PositiveNumber);
   app.add_option("--warm-up", a.warm_up, "steps before them")->check(CLI::NonNegativeNumber);
   app.add_option("--json", a.json, "file for the results");
-}
-
-std::unique_ptr<Ops> make_ops(const Arguments& a, const Session& session) {
-  if (a.device == "cpu") return make_cpu_ops(a.threads);
-  const Precision precision = a.precision == "f32"    ? Precision::f32
-                              : a.precision == "bf16" ? Precision::bf16
-                                                      : Precision::fp8;
-  auto ops = make_cuda_ops(session.local_rank() % std::max(1, cuda_device_count()), precision);
-  if (ops == nullptr) fail_input("--device cuda: {}; --device cpu works", cuda_absent_reason());
-  return ops;
 }
 
 struct Result {
@@ -111,7 +100,7 @@ void run(const Arguments& a, const Session& session) {
   if (a.height > 0) clip.height = a.height;
   if (a.frames > 0) clip.frames = a.frames;
   const Communicator world = Communicator::world();
-  const auto ops = make_ops(a, session);
+  const auto ops = rank_ops(a.device, a.precision, a.threads, session);
   Fabric fabric(world, ops->device());
   fabric.prepare();
   WeightSource weights = WeightSource::random("transformer", *ops);
