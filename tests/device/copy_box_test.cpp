@@ -7,8 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include "weft/device/copy_boxes.h"
 #include "weft/device/device_api.h"
-#include "weft/device/tensor.h"
 
 namespace weft {
 namespace {
@@ -107,6 +107,34 @@ TEST(CopyBox, OnTheCpuIsThePlainLoop) { expect_plain_copies(DeviceKind::cpu); }
 TEST(CopyBox, OnCudaIsThePlainLoop) {
   if (cuda_device_api() == nullptr) GTEST_SKIP() << cuda_absent_reason();
   expect_plain_copies(DeviceKind::cuda);
+}
+
+// More boxes than one launch takes, of all alignments.
+void expect_all_at_once(DeviceKind device) {
+  std::vector<BoxCopy> boxes;
+  std::vector<Tensor> wants;
+  for (const DType dtype : {DType::u8, DType::bf16, DType::f32}) {
+    for (const Case& c : cases()) {
+      const Tensor from = bytes(c.from, dtype, 0);
+      wants.push_back(bytes(c.to, dtype, 1));
+      boxes.push_back(
+          {from.to(device), c.from_at, wants.back().clone().to(device), c.to_at, c.extent});
+      plain_copy(from, wants.back(), c);
+    }
+  }
+  copy_boxes(boxes);
+  for (std::size_t i = 0; i < boxes.size(); ++i) {
+    const Tensor got = boxes[i].to.to(DeviceKind::cpu);
+    if (got.bytes() == 0) continue;
+    ASSERT_EQ(std::memcmp(got.raw(), wants[i].raw(), got.bytes()), 0) << "box " << i;
+  }
+}
+
+TEST(CopyBoxes, OnTheCpuAreThePlainLoops) { expect_all_at_once(DeviceKind::cpu); }
+
+TEST(CopyBoxes, OnCudaAreThePlainLoops) {
+  if (cuda_device_api() == nullptr) GTEST_SKIP() << cuda_absent_reason();
+  expect_all_at_once(DeviceKind::cuda);
 }
 
 // A pitch of 2 GB is more than the driver's pitched copies take.
