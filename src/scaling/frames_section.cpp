@@ -63,7 +63,7 @@ FrameStrip strip_of(const RunRecord& run, const fs::path& clip) {
 
 void add_clip(Section& section, const RunRecord& run) {
   const fs::path clip = clip_of(run);
-  const std::string record = run.path.filename().string();
+  const std::string record = record_name(run);
   if (clip.empty()) {
     section.blocks.emplace_back(
         Note{fmt::format("{}: no frames: its clip is not beside the record.", record)});

@@ -21,7 +21,7 @@ struct JobColumn {
 const std::vector<JobColumn>& job_columns() {
   using R = const RunRecord&;
   static const std::vector<JobColumn> columns{
-      {"record", [](R r) -> Cell { return r.path.filename().string(); }},
+      {"record", [](R r) -> Cell { return record_name(r); }},
       {"prompt", [](R r) -> Cell { return r.config_value("prompt"); }, true},
       {"seed", [](R r) -> Cell { return r.config_value("seed"); }, true},
       {"size", [](R r) -> Cell { return fmt::format("{} × {}", r.width, r.height); }, true},
@@ -104,8 +104,8 @@ Section provenance_section(const std::vector<RunRecord>& records) {
       add(hosts, rank.host);
       add(devices, rank.device);
     }
-    runs.rows.push_back({r.path.filename().string(), r.written, r.weft_version, r.command,
-                         r.slurm_job, fmt::format("{}", fmt::join(hosts, ", ")),
+    runs.rows.push_back({record_name(r), r.written, r.weft_version, r.command, r.slurm_job,
+                         fmt::format("{}", fmt::join(hosts, ", ")),
                          fmt::format("{}", fmt::join(devices, ", ")), r.grid.str()});
   }
   section.blocks.emplace_back(without_empty_columns(runs));

@@ -2,8 +2,11 @@
 #include "weft/scaling/report.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "weft/io/atomic_file.h"
+#include "weft/scaling/series.h"
 
 #include "sections.h"
 
@@ -17,8 +20,34 @@ void add_section(Report& report, Section section) {
   if (!section.blocks.empty()) report.sections.push_back(std::move(section));
 }
 
-std::vector<std::string> warnings_of(const FoundRecords& found, const Works& works) {
+/// Clips that grow with the ranks are different works until one says so.
+std::string weak_hint(const std::vector<RunRecord>& records, Weak asked) {
+  if (asked != Weak::none) return "";
+  for (const auto& [weak, name] : {std::pair{Weak::frames, "frames"}, {Weak::width, "width"}}) {
+    std::map<WorkKey, std::map<WorkKey, std::set<std::size_t>>> ranks;  // by work, by clip
+    for (const RunRecord& r : records) {
+      ranks[run_key(r, weak)][run_key(r)].insert(r.ranks.size());
+    }
+    for (const auto& [work, clips] : ranks) {
+      std::set<std::size_t> counts;
+      std::size_t runs = 0;
+      for (const auto& [clip, of_clip] : clips) {
+        counts.insert(of_clip.begin(), of_clip.end());
+        runs += of_clip.size();
+      }
+      if (clips.size() < 2 || runs > clips.size() || counts.size() < clips.size()) continue;
+      return fmt::format("each number of ranks has a {} of its own: --weak {} compares them",
+                         weak == Weak::frames ? "number of frames" : "width", name);
+    }
+  }
+  return "";
+}
+
+std::vector<std::string> warnings_of(const FoundRecords& found, const Works& works, Weak weak) {
   std::vector<std::string> warnings = found.warnings;
+  if (std::string hint = weak_hint(found.records, weak); !hint.empty()) {
+    warnings.push_back(std::move(hint));
+  }
   for (const Work& work : works) {
     warnings.insert(warnings.end(), work.warnings.begin(), work.warnings.end());
     // The same sentence of several series is told once.
@@ -43,12 +72,12 @@ std::vector<std::string> warnings_of(const FoundRecords& found, const Works& wor
       warnings.push_back(fmt::format(
           "{}: written by weft {} without steps and with a clock of each rank's own: its timelines "
           "may be shifted against each other",
-          r.path.filename().string(), r.weft_version));
+          record_name(r), r.weft_version));
     }
     if (r.resumed_steps > 0) {
       warnings.push_back(fmt::format(
           "{}: {} of {} steps were done by an earlier run; its times are those of the rest",
-          r.path.filename().string(), r.resumed_steps, r.steps));
+          record_name(r), r.resumed_steps, r.steps));
     }
   }
   return warnings;
@@ -83,7 +112,7 @@ Report make_report(const FoundRecords& found, const ReportOptions& options) {
   Report report;
   Works works = works_of(found.records, options);
   fill_header(report, found.records, works);
-  report.warnings = warnings_of(found, works);
+  report.warnings = warnings_of(found, works, options.weak);
   Section jobs = jobs_section(found.records);
   if (works.size() > most_works) {
     jobs.blocks.emplace_back(Note{

@@ -86,7 +86,7 @@ Section steps_section(const Works& works) {
                             {sum / static_cast<double>(points.size()), 4},
                             {most, 4},
                             {sum, 4},
-                            counts[i].typical->path.filename().string()});
+                            record_name(*counts[i].typical)});
       plot.series.push_back({.name = ranks,
                              .colour = ranks_colour(i, counts.size()),
                              .points = points,

@@ -68,7 +68,7 @@ Figure timeline(const RunRecord& run, const std::string& id, const std::string& 
     if (present) bars.legend.emplace_back(stage_name(stage), stage_colour(stage));
   }
   for (const RankReport& r : run.ranks) bars.rows.push_back(row_of(r, origin, last, most));
-  std::string caption = run.path.filename().string() + ": one row for each rank.";
+  std::string caption = record_name(run) + ": one row for each rank.";
   if (pieces > most_parts) caption += " Pieces too short to draw are shown in their proportion.";
   return {id, title, draw_bars(bars), caption};
 }

@@ -5,6 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "works.h"
+
 namespace weft {
 namespace {
 
@@ -103,8 +105,7 @@ std::string trace_json(const std::vector<RunRecord>& records) {
   while (static_cast<std::size_t>(stride) < most) stride *= 10;
   TraceText trace;
   for (std::size_t i = 0; i < records.size(); ++i) {
-    const std::string prefix =
-        records.size() == 1 ? "" : records[i].path.filename().string() + ", ";
+    const std::string prefix = records.size() == 1 ? "" : record_name(records[i]) + ", ";
     for (const RankReport& rank : records[i].ranks) {
       add_rank(trace, rank, static_cast<int>(i) * stride + rank.rank, prefix);
     }

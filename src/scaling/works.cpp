@@ -91,6 +91,12 @@ std::vector<Work> works_of(const std::vector<RunRecord>& records, const ReportOp
   return works;
 }
 
+std::string record_name(const RunRecord& record) {
+  const std::string name = record.path.filename().string();
+  if (name != "clip.record.h5" || !record.path.has_parent_path()) return name;
+  return (record.path.parent_path().filename() / name).string();
+}
+
 std::string ranks_text(std::size_t ranks) {
   return fmt::format("{} rank{}", ranks, ranks == 1 ? "" : "s");
 }

@@ -34,6 +34,8 @@ struct Work {
 /// order of the first record of each.
 std::vector<Work> works_of(const std::vector<RunRecord>& records, const ReportOptions& options);
 
+/// The file's name; with its folder where the name is that of every job of a list or sweep.
+std::string record_name(const RunRecord& record);
 std::string ranks_text(std::size_t ranks);       // "1 rank", "4 ranks"
 std::string clip_text(const RunRecord& record);  // "128 × 128 pixels, 17 frames, 25 steps"
 

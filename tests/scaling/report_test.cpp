@@ -1,5 +1,6 @@
 #include "weft/scaling/report.h"
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -139,6 +140,41 @@ TEST(Report, KeepsDifferentWorkApart) {
   EXPECT_FALSE(figures.contains("speedup-3"));
   EXPECT_EQ(rows_of(csv_text(blocks_of<Table>(report).at("jobs"))).size(), 8U);
   EXPECT_EQ(test::WellFormed(html_page(report)).problem(), "");
+}
+
+TEST(Report, ClipsThatGrowWithTheRanksAreToldAndComparedOnRequest) {
+  FoundRecords found;
+  for (const int ranks : {1, 2, 4}) {
+    RunRecord r = made_record(ranks, fmt::format("n{}", ranks));
+    r.frames = r.frames_made = 16 * ranks + 1;
+    r.flops.fill(1e9 * ranks);
+    found.records.push_back(r);
+  }
+  const auto hint = [](const Report& report) {
+    return std::ranges::any_of(report.warnings, [](const std::string& w) {
+      return w.find("--weak frames compares them") != std::string::npos;
+    });
+  };
+  const Report apart = make_report(found);
+  EXPECT_TRUE(hint(apart));
+  EXPECT_FALSE(blocks_of<Figure>(apart).contains("speedup"));
+  const Report together = make_report(found, {.weak = Weak::frames, .bandwidth = {}});
+  EXPECT_FALSE(hint(together));
+  EXPECT_TRUE(blocks_of<Figure>(together).contains("speedup"));
+  // A sweep over frames on one number of ranks is no scaling.
+  found.records.erase(found.records.begin() + 2);
+  found.records[1].ranks.resize(1);
+  EXPECT_FALSE(hint(make_report(found)));
+}
+
+TEST(Report, RecordsOfAListAreNamedByTheirJobs) {
+  FoundRecords found;
+  for (const char* job : {"red", "blue"}) {
+    found.records.push_back(made_record(1, fmt::format("out/jobs/{}/clip", job)));
+  }
+  const std::string jobs = csv_text(blocks_of<Table>(make_report(found)).at("jobs"));
+  EXPECT_NE(jobs.find("red/clip.record.h5"), std::string::npos) << jobs;
+  EXPECT_NE(jobs.find("blue/clip.record.h5"), std::string::npos) << jobs;
 }
 
 TEST(Report, LawsThatTheDataRefuteAreInTheTableAlone) {
