@@ -19,6 +19,7 @@ std::unique_ptr<Ops> make_cuda_ops(int /*device_index*/, Precision /*precision*/
   return nullptr;
 }
 std::string device_link_version() { fail("{}", cuda_absent_reason()); }
+std::string device_link_transport() { fail("{}", cuda_absent_reason()); }
 DeviceLinkId make_device_link_id() { fail("{}", cuda_absent_reason()); }
 std::unique_ptr<DeviceLink> make_device_link(const DeviceLinkId& /*id*/, int /*rank*/, int /*size*/,
                                              double /*timeout*/) {

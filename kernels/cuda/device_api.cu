@@ -39,12 +39,13 @@ int& wanted_index() {
 }
 
 // Streams that share a queue of the device wait for each other, and one that waits for another rank
-// (peer_copies.h) may hold up what that rank waits for. Read when the device is first used.
-void ask_for_queues() { setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", /*overwrite=*/0); }
+// (peer_copies.h) may hold up what that rank waits for: by default eight queues, four for copies to
+// other GPUs. Before main, while no other thread reads the environment and CUDA has not.
+[[maybe_unused]] const int asked_for_queues =
+    setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", /*overwrite=*/0);
 
 const Device& device() {
   static const Device made = [] {
-    ask_for_queues();
     Device d;
     d.index = wanted_index();
     check(cudaSetDevice(d.index), fmt::format("cudaSetDevice({})", d.index));
@@ -269,7 +270,6 @@ constexpr int oldest_major = 8;  // Ampere: bfloat16 in the tensor cores, stream
 // Why no CUDA device can be used, or "". Asked once: the answer cannot change while we run.
 const std::string& device_problem() {
   static const std::string problem = []() -> std::string {
-    ask_for_queues();
     int devices = 0;
     const cudaError_t status = cudaGetDeviceCount(&devices);
     static_cast<void>(cudaGetLastError());

@@ -88,6 +88,11 @@ std::string device_link_version() {
   return fmt::format("NCCL {}.{}.{}", version / 10000, version / 100 % 100, version % 100);
 }
 
+std::string device_link_transport() {
+  if (!PeerCopies::wanted()) return device_link_version();
+  return fmt::format("copy engines within a host, {} between hosts", device_link_version());
+}
+
 DeviceLinkId make_device_link_id() {
   ncclUniqueId made{};
   check(ncclGetUniqueId(&made), "ncclGetUniqueId");

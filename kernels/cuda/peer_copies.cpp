@@ -30,6 +30,7 @@ constexpr std::size_t longest = 12 * slot_bytes;
 constexpr std::size_t arrived_at = slots * slot_bytes;  // two counters, a cache line each
 constexpr std::size_t freed_at = arrived_at + 256;
 constexpr std::size_t mailbox_bytes = freed_at + 256;
+static_assert(slots * slot_bytes == device_link_peer_bytes);
 
 /// Two calls of the driver that the runtime does not have. They are looked up because a program
 /// linked with the driver's library does not start on a machine without one.
@@ -79,18 +80,13 @@ struct Card {
   bool willing;
 };
 
-bool wanted() {
-  const char* value = std::getenv("WEFT_PEER_COPIES");
-  return value == nullptr || std::string_view(value) != "0";
-}
-
 Card own_card() {
   Card card{};
   std::string boot;
   std::ifstream("/proc/sys/kernel/random/boot_id") >> boot;
   boot.copy(card.boot.data(), card.boot.size() - 1);
   cuda_device_bus_id().copy(card.bus.data(), card.bus.size() - 1);
-  card.willing = !boot.empty() && wanted() && counters().usable();
+  card.willing = !boot.empty() && PeerCopies::wanted() && counters().usable();
   return card;
 }
 
@@ -133,7 +129,7 @@ class OwnMailbox {
     check(cudaMalloc(&data, mailbox_bytes), "cudaMalloc of a mailbox of 64 MB");
     data_ = static_cast<std::byte*>(data);
     check(cudaMemset(data_ + arrived_at, 0, mailbox_bytes - arrived_at), "cudaMemset");
-    check(cudaDeviceSynchronize(), "clearing a mailbox");
+    check(cudaStreamSynchronize(nullptr), "clearing a mailbox");  // not the device: others may wait
   }
   ~OwnMailbox() { log_failure(cudaFree(data_), "cudaFree"); }
   OwnMailbox(const OwnMailbox&) = delete;
@@ -184,6 +180,11 @@ struct PeerCopies::Peer {
   std::unique_ptr<MappedMailbox> theirs;
   std::uint32_t sent = 0, received = 0;  // pieces
 };
+
+bool PeerCopies::wanted() {
+  const char* value = std::getenv("WEFT_PEER_COPIES");
+  return value == nullptr || std::string_view(value) != "0";
+}
 
 PeerCopies::PeerCopies(NcclComm& comm, cudaStream_t stream, int rank, int size, double timeout)
     : comm_(comm), stream_(stream), rank_(rank), size_(size), timeout_(timeout) {}
@@ -243,6 +244,7 @@ void PeerCopies::introduce(std::span<const int> peers) {
   // Memory that somebody may still have mapped is not freed.
   static_cast<void>(swap(peers, all(true)));
   for (std::size_t i = 0; i < peers.size(); ++i) {
+    log_debug("ranks {} and {} exchange by {}", rank_, peers[i], near[i] ? "copies" : "NCCL");
     met_.emplace(peers[i], near[i] ? std::move(reached[i]) : nullptr);
   }
 }

@@ -36,11 +36,14 @@ class PeerCopies {
   PeerCopies(const PeerCopies&) = delete;
   PeerCopies& operator=(const PeerCopies&) = delete;
 
+  /// False when the environment variable WEFT_PEER_COPIES is 0: NCCL carries everything.
+  [[nodiscard]] static bool wanted();
+
   /// Meets the peers of these messages that are new; the host waits for them to come, too.
   void meet(std::span<const TensorMessage> sends, std::span<const TensorMessage> receives);
   /// Whether a message with a peer that was met goes this way: the GPUs are of one host and can map
-  /// each other's memory, WEFT_PEER_COPIES is not 0 on either side, and the message is not too
-  /// long. Both sides answer alike.
+  /// each other's memory, it is wanted() on both sides, and the message is not too long. Both sides
+  /// answer alike.
   [[nodiscard]] bool carries(const TensorMessage& message) const;
 
   /// Asks for transfers of messages that go this way, after `ready`. Returns the streams that have

@@ -123,7 +123,7 @@ NetworkReport make_report(const BenchNetArguments& a, const Communicator& world,
   }
   report.device_name = make_cuda_ops(gpu_share(session).index, Precision::bf16)->describe();
   const bool shared = world.max(gpu_share(session).shared ? 1 : 0) > 0;
-  report.transport = shared ? "MPI by way of host memory" : device_link_version();
+  report.transport = shared ? "MPI by way of host memory" : device_link_transport();
   return report;
 }
 

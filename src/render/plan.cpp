@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "weft/device/device_link.h"
 #include "weft/model/cost_size.h"
 
 #include "plan_speed.h"
@@ -84,7 +85,10 @@ struct MemoryModel {
     const double element = machine.precision == Precision::f32 ? 4 : 2;
     // Weights: on the CPU once more in the order the kernels want; fp8 copies beside bf16.
     const double of_matmul = cpu ? 8 : machine.precision == Precision::fp8 ? 3 : element;
-    const double library = cpu ? 0 : 0.2e9;  // workspaces of cuBLASLt and cuDNN
+    // Workspaces of cuBLASLt and cuDNN; what both lanes keep for the other ranks of the host.
+    const double others = std::min(plan.ranks, std::max(1, machine.ranks_per_node)) - 1;
+    const double library =
+        cpu ? 0 : 0.2e9 + 2 * others * static_cast<double>(device_link_peer_bytes);
     // Of the embedding table only the prompt's rows are read, from the file.
     const std::int64_t loaded = text_encoder_parameters(encoder) - encoder.vocabulary * encoder.dim;
     text = (cpu ? 8 : element) * static_cast<double>(loaded) +
@@ -111,7 +115,9 @@ struct MemoryModel {
     const double chunk = element * static_cast<double>(clip.width * clip.height) *
                          static_cast<double>(model.vae.decoder_base_dim) * 14 /
                          static_cast<double>(model.vae.patch * model.vae.patch);
-    decode = weights + chunk + library + element * history_elements(clip, model);
+    // Of several ranks each holds its chunk's histories and those of the one before, which travel.
+    const double histories = plan.ranks > 1 && clip.decode == DecodeKind::exact ? 2 : 1;
+    decode = weights + chunk + library + histories * element * history_elements(clip, model);
   }
 
   /// Two input frames of every causal convolution of the decoder, kept between chunks.

@@ -42,6 +42,12 @@ class DeviceLink {
 
 /// "NCCL 2.28.3"; throws without CUDA.
 std::string device_link_version();
+/// By what messages go: "copy engines within a host, NCCL 2.28.3 between hosts". Throws without
+/// CUDA.
+std::string device_link_transport();
+
+/// GPU memory that a link keeps for each other rank of its host.
+inline constexpr std::size_t device_link_peer_bytes = std::size_t{64} << 20;
 
 using DeviceLinkId = std::array<std::byte, 128>;
 /// A new identity for a link, made on one rank and told to the others.

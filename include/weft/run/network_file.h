@@ -18,7 +18,7 @@ struct NetworkReport {
   std::string date;  // "2026-11-27T10:00:00Z"
   DeviceKind device = DeviceKind::cpu;
   std::string device_name;  // of rank 0: "NVIDIA H200", a processor
-  std::string transport;    // "NCCL 2.28.3", "MPI", "MPI by way of host memory"
+  std::string transport;    // device_link_transport(), "MPI", "MPI by way of host memory"
   std::string mpi;          // version of the library
   HostMap hosts;
   NetworkBenchOptions options;
