@@ -164,4 +164,17 @@ NetworkBench measure_network(const Communicator& world, const HostMap& hosts, Fa
   return bench;
 }
 
+HostMap gather_hosts(const Communicator& world, const std::string& host) {
+  std::string text;
+  for (const std::string& name : world.gather_strings(host, 0)) text += name + '\n';
+  world.broadcast_string(text, 0);
+  std::vector<std::string> names;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = text.find('\n', begin);
+    names.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return map_hosts(names);
+}
+
 }  // namespace weft

@@ -1,5 +1,5 @@
-// Which ranks exchange with which in the benchmarks of the network. No messages here but the names
-// of hosts.
+// Which ranks exchange with which in the benchmarks of the network, and what is reckoned from their
+// times. No messages here.
 #include <algorithm>
 #include <map>
 
@@ -72,19 +72,6 @@ HostMap map_hosts(const std::vector<std::string>& host_of_rank) {
     map.place.push_back(count[static_cast<std::size_t>(at->second)]++);
   }
   return map;
-}
-
-HostMap gather_hosts(const Communicator& world, const std::string& host) {
-  std::string text;
-  for (const std::string& name : world.gather_strings(host, 0)) text += name + '\n';
-  world.broadcast_string(text, 0);
-  std::vector<std::string> names;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = text.find('\n', begin);
-    names.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return map_hosts(names);
 }
 
 std::vector<int> groups_of(const HostMap& hosts, NetworkScope scope) {

@@ -104,8 +104,8 @@ void decode_exact(RenderContext& context, const ModelFolder& model, const Clip& 
     under_way.pop_front();
     const ScopedContext doing(fmt::format("handing over chunk {} of {}", p, count));
     if (rank == 0) receive_until(p);
-    {
-      const ScopedStage stage(context.profile, Stage::decode, p);
+    if (!copy->done()) {  // spans of a piece hold what it was asked for with; this one none
+      const ScopedStage stage(context.profile, Stage::decode);
       while (!copy->done()) std::this_thread::sleep_for(std::chrono::microseconds(20));
     }
     const Tensor frames = copy->take();

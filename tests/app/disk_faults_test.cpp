@@ -127,8 +127,9 @@ TEST_F(DiskFaults, AnOutputFolderDeletedDuringTheRun) {
 
 TEST_F(DiskFaults, ABatchFolderDeletedDuringTheRun) {
   std::ofstream(path("list.csv")) << "id,prompt\na,a kite\nb,a heron\n";
+  // Seconds of work, so that the lease is looked at before the clip is done.
   Running running({"batch", path("list.csv"), "--model", golden_model("tiny-wan21"), "--width",
-                   "64", "--height", "64", "--frames", "5", "--steps", "400", "--threads", "1",
+                   "128", "--height", "128", "--frames", "9", "--steps", "1000", "--threads", "1",
                    "--verbose", "--lease-timeout", "2s", "-o", path("clips")});
   ASSERT_TRUE(running.says("denoise: step 40,")) << running.err();
   fs::remove_all(path("clips"));
