@@ -8,6 +8,7 @@
 #include <fstream>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include <cuda.h>
 #include <dlfcn.h>
@@ -171,6 +172,14 @@ class MappedMailbox {
   cudaError_t status_;
 };
 
+/// What keeps one pair apart mostly keeps all.
+void warn_once(int peer, const std::string& problem) {
+  static bool warned = false;
+  if (std::exchange(warned, true)) return;
+  log_warn("the GPU of rank {} {}: NCCL carries the messages, which is slower within a host", peer,
+           problem);
+}
+
 std::byte* slot(std::byte* mailbox, std::uint32_t n) { return mailbox + n % slots * slot_bytes; }
 
 }  // namespace
@@ -233,10 +242,7 @@ void PeerCopies::introduce(std::span<const int> peers) {
   answers = swap(peers, answers);
   for (std::size_t i = 0; i < peers.size(); ++i) {
     if (near[i] && (!problems[i].empty() || !from_bytes<bool>(answers[i]))) {
-      if (!problems[i].empty()) {
-        log_warn("the GPU of rank {} {}: NCCL carries what rank {} exchanges with it", peers[i],
-                 problems[i], rank_);
-      }
+      if (!problems[i].empty()) warn_once(peers[i], problems[i]);
       reached[i]->theirs.reset();
       near[i] = false;
     }
