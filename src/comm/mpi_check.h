@@ -25,7 +25,7 @@ std::string mpi_error_text(int code);
 bool mpi_is_usable();
 
 /// Called between polls: spins at first (the usual message is there within microseconds), then
-/// yields the core, then sleeps for up to a fifth of a millisecond.
+/// yields the core, then sleeps for a fifth of a millisecond between a few polls.
 class Backoff {
  public:
   void pause();

@@ -40,13 +40,13 @@ class Faults : public testing::Test {
     return names;
   }
   /// The same command makes the clip of an undisturbed run, and nothing else is left.
-  void expect_the_clip_after_all(const std::string& clip) {
-    const Outcome again = run_weft(job(clip), 2);
+  void expect_the_clip_after_all(const std::string& clip, const Words& more = {}) {
+    const Outcome again = run_weft(job(clip, more), 2);
     ASSERT_EQ(again.exit_code, 0) << again.err;
     const std::string made = read_file(path(clip));
     EXPECT_EQ(files(), Words{clip});
     fs::remove(path(clip));
-    ASSERT_EQ(run_weft(job(clip)).exit_code, 0);
+    ASSERT_EQ(run_weft(job(clip, more)).exit_code, 0);
     EXPECT_TRUE(read_file(path(clip)) == made);
   }
   /// A lease as a run on another machine would hold it: whether that run lives shows in a minute.
@@ -74,8 +74,10 @@ TEST_F(Faults, AKilledRankEndsAllNamed) {
 }
 
 TEST_F(Faults, AStoppedRankEndsAllNamed) {
-  Running job_of_three(job("clip.mp4"), 3);
-  // Later than a second, the time between two words with the watchdog.
+  // Steps slow enough that so many take more than a second, the time between two words with the
+  // watchdog.
+  const Words wide{"--width", "512"};
+  Running job_of_three(job("clip.mp4", wide), 3);
   ASSERT_TRUE(job_of_three.says("denoise: step 400,")) << job_of_three.err();
   ASSERT_EQ(job_of_three.processes().size(), 3U);
   ::kill(job_of_three.rank(1), SIGSTOP);
@@ -84,7 +86,7 @@ TEST_F(Faults, AStoppedRankEndsAllNamed) {
   EXPECT_NE(end.err.find("rank 1 on node "), std::string::npos) << end.err;
   EXPECT_NE(end.err.find("denoise, step "), std::string::npos) << end.err;
   EXPECT_TRUE(within(3, [&] { return job_of_three.processes().empty(); }));
-  expect_the_clip_after_all("clip.mp4");
+  expect_the_clip_after_all("clip.mp4", wide);
 }
 
 // Would catch: a watchdog that is there only once the models are.
