@@ -22,7 +22,7 @@ std::string device_link_version() { fail("{}", cuda_absent_reason()); }
 std::string device_link_transport() { fail("{}", cuda_absent_reason()); }
 DeviceLinkId make_device_link_id() { fail("{}", cuda_absent_reason()); }
 std::unique_ptr<DeviceLink> make_device_link(const DeviceLinkId& /*id*/, int /*rank*/, int /*size*/,
-                                             double /*timeout*/) {
+                                             double /*timeout*/, PeerSwap /*swap*/) {
   fail("{}", cuda_absent_reason());
 }
 

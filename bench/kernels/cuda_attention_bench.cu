@@ -215,9 +215,10 @@ struct Candidate {
   Kernel run;
 };
 
-template <int Consumers, int Keys, bool Overlapped, bool InTurns, bool Lazy, int Cluster>
+template <int Consumers, int Keys, bool Overlapped, bool InTurns, bool Lazy, int Cluster,
+          int QueryStages = 1>
 constexpr Kernel tiled = hopper_attention::attention_tiled<
-    hopper_attention::Tiling<Consumers, Keys, Overlapped, InTurns, Lazy, Cluster>>;
+    hopper_attention::Tiling<Consumers, Keys, Overlapped, InTurns, Lazy, Cluster, QueryStages>>;
 
 constexpr std::array candidates{
     Candidate{"128 x 176, cluster", tiled<2, 176, true, true, true, 2>},
@@ -226,6 +227,8 @@ constexpr std::array candidates{
     Candidate{"128 x 176, cluster, no turns", tiled<2, 176, true, false, true, 2>},
     Candidate{"128 x 128, cluster", tiled<2, 128, true, true, true, 2>},
     Candidate{"192 x 128, cluster, in steps", tiled<3, 128, false, false, true, 2>},
+    Candidate{"192 x 128, cluster, in steps, queries ahead",
+              tiled<3, 128, false, false, true, 2, 2>},
     Candidate{"192 x 128, no cluster, in steps", tiled<3, 128, false, false, true, 1>},
 };
 
@@ -276,7 +279,7 @@ int count_wrong(const std::vector<Case>& cases) {
   }
   int all = 0;
   for (std::size_t i = 0; i < candidates.size(); ++i) {
-    fmt::print("{:<38}{} of {} wrong\n", candidates[i].name, wrong[i], cases.size());
+    fmt::print("{:<45}{} of {} wrong\n", candidates[i].name, wrong[i], cases.size());
     all += wrong[i];
   }
   std::fflush(stdout);
@@ -346,9 +349,12 @@ float median_ms(const std::function<void()>& f) {
   return ms[runs / 2];
 }
 
-void print_speeds() {
-  const std::array cases{Case{32760, 32760, 12}, Case{27280, 27280, 24}, Case{32760, 32760, 40},
-                         Case{75600, 75600, 40}, Case{32760, 78, 12},    Case{32760, 513, 12}};
+/// Of the candidates whose names begin with `name`.
+void print_speeds(const std::string& name) {
+  const std::array cases{
+      Case{32760, 32760, 12}, Case{27280, 27280, 24}, Case{32760, 32760, 40},
+      Case{75600, 75600, 40}, Case{32760, 78, 12},    Case{32760, 513, 12},
+      Case{16380, 16380, 12}, Case{13640, 13640, 24}, Case{16380, 16380, 40}};  // a ring of two
   for (const Case& c : cases) {
     fmt::print("\n{} heads, {} queries x {} keys\n", c.heads, c.queries, c.keys);
     const Inputs in(c);
@@ -356,10 +362,11 @@ void print_speeds() {
     AttentionArgs args;
     args.scale = scale;
     for (const Candidate& candidate : candidates) {
+      if (!std::string_view(candidate.name).starts_with(name)) continue;
       const float ms = median_ms([&] { candidate.run(in.q, in.k, in.v, args, out); });
       const double flops = 4. * static_cast<double>(c.heads * width) *
                            static_cast<double>(c.queries) * static_cast<double>(c.keys);
-      fmt::print("  {:<38}{:>10.3f} ms {:>7.1f} TFLOP/s\n", candidate.name, ms, flops / ms / 1e9);
+      fmt::print("  {:<45}{:>10.3f} ms {:>7.1f} TFLOP/s\n", candidate.name, ms, flops / ms / 1e9);
       std::fflush(stdout);
     }
   }
@@ -373,16 +380,24 @@ int run(bool only_checks) {
   wrong += count_wrong(long_cases());
   for (const Candidate& candidate : candidates) wrong += repeats(candidate) ? 0 : 1;
   if (wrong > 0) return 1;  // no speed of wrong results
-  print_speeds();
+  print_speeds("");
   return 0;
 }
 
 }  // namespace
 }  // namespace weft::cuda
 
+// Without arguments: all checks, then the speeds of all. "check": the small cases only. "speed
+// NAME": nothing but the speeds of the kernels whose names begin so, to compare two builds in
+// turns.
 int main(int count, char** arguments) {
   try {
-    return weft::cuda::run(count > 1 && std::string(arguments[1]) == "check");
+    const std::string what = count > 1 ? arguments[1] : "";
+    if (what == "speed") {
+      weft::cuda::print_speeds(count > 2 ? arguments[2] : "");
+      return 0;
+    }
+    return weft::cuda::run(what == "check");
   } catch (const std::exception& e) {
     fmt::print("{}\n", e.what());
     return 1;

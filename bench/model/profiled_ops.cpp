@@ -179,6 +179,12 @@ void ProfiledOps::attention(const Tensor& q, const Tensor& k, const Tensor& v,
        [&] { return attention_cost(q, k, v, args, out); });
 }
 
+void ProfiledOps::add_attention(const Tensor& q, const Tensor& k, const Tensor& v, float scale,
+                                Tensor out, Tensor lse) {
+  time([&] { ops_.add_attention(q, k, v, scale, out, lse); },
+       [&] { return attention_cost(q, k, v, {.scale = scale, .lse = lse}, out); });
+}
+
 void ProfiledOps::merge_attention(Tensor out, Tensor lse, const Tensor& part,
                                   const Tensor& part_lse) {
   time([&] { ops_.merge_attention(out, lse, part, part_lse); },

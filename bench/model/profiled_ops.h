@@ -55,6 +55,8 @@ class ProfiledOps final : public Ops {
   void gated_gelu(const Tensor& a, const Tensor& b, Tensor y) override;
   void attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
                  Tensor out) override;
+  void add_attention(const Tensor& q, const Tensor& k, const Tensor& v, float scale, Tensor out,
+                     Tensor lse) override;
   void merge_attention(Tensor out, Tensor lse, const Tensor& part, const Tensor& part_lse) override;
   void patchify(const Tensor& z, Tensor y) override;
   void unpatchify(const Tensor& y, Tensor z) override;

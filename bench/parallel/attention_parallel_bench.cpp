@@ -93,16 +93,12 @@ class Alone {
     };
     for (std::int64_t p = 0; p < parts; ++p) {
       const std::int64_t heads = share * (p + 1) / parts - share * p / parts;
-      Part part{values.take({block(0), heads, a.width}, 0), {}, {}, {}, {}, {}};
+      Part part{values.take({block(0), heads, a.width}, 0), {}, {}, {}};
       for (int r = 0; r < grid.ring; ++r) {
         part.keys.push_back(values.take({block(r), heads, a.width}, 1));
       }
       part.out = space(part.q.shape(), ops.activation());
-      if (grid.ring > 1) {
-        part.other = space(part.q.shape(), ops.activation());
-        part.lse = space({heads, block(0)}, DType::f32);
-        part.other_lse = space({heads, block(0)}, DType::f32);
-      }
+      if (grid.ring > 1) part.lse = space({heads, block(0)}, DType::f32);
       parts_.push_back(part);
     }
   }
@@ -111,9 +107,7 @@ class Alone {
     for (const Part& p : parts_) {
       ops.attention(p.q, p.keys[0], p.keys[0], {.scale = scale, .lse = p.lse}, p.out);
       for (std::size_t step = 1; step < p.keys.size(); ++step) {
-        ops.attention(p.q, p.keys[step], p.keys[step], {.scale = scale, .lse = p.other_lse},
-                      p.other);
-        ops.merge_attention(p.out, p.lse, p.other, p.other_lse);
+        ops.add_attention(p.q, p.keys[step], p.keys[step], scale, p.out, p.lse);
       }
     }
   }
@@ -122,7 +116,7 @@ class Alone {
   struct Part {
     Tensor q;
     std::vector<Tensor> keys;  // by step of the ring; values too
-    Tensor out, lse, other, other_lse;
+    Tensor out, lse;
   };
   std::vector<Part> parts_;
 };

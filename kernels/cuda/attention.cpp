@@ -232,4 +232,19 @@ void CudaOps::attention(const Tensor& q, const Tensor& k, const Tensor& v,
   attention_->run(q, k, v, args, out);
 }
 
+void CudaOps::add_attention(const Tensor& q, const Tensor& k, const Tensor& v, float scale,
+                            Tensor out, Tensor lse) {
+  WEFT_ASSERT(k.shape() == q.shape().with(0, k.dim(0)) && v.shape() == k.shape() &&
+                  out.shape() == q.shape() && lse.shape() == Shape({q.dim(1), q.dim(0)}),
+              "add_attention: q {}, k {}, v {}, out {}, lse {}", q.shape().str(), k.shape().str(),
+              v.shape().str(), out.shape().str(), lse.shape().str());
+  const AttentionArgs args{.scale = scale, .lse = lse};
+  if (aligned(q) && aligned(k) && aligned(v) && aligned(out) && out.dtype() == DType::bf16 &&
+      attention_hopper_fits(q, k, args)) {
+    add_attention_hopper(q, k, v, args, out);
+  } else {
+    Ops::add_attention(q, k, v, scale, std::move(out), std::move(lse));
+  }
+}
+
 }  // namespace weft::cuda

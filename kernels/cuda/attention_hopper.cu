@@ -98,16 +98,33 @@ bool attention_hopper_fits(const Tensor& q, const Tensor& k, const AttentionArgs
          !args.bias.defined() && args.scale > 0 && is_hopper();
 }
 
+namespace {
+
+template <int query_stages>
+using Chosen = hopper_attention::Tiling<3, 128, false, false, true, 2, query_stages>;
+
+/// Keys of a prompt: an item has so few tiles that it pays to have the next one's queries at hand.
+bool few_keys(const Tensor& k) { return k.dim(0) <= 1024; }
+
+}  // namespace
+
 void attention_hopper(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
                       const Tensor& out) {
-  using Chosen = hopper_attention::Tiling<3, 128, false, false, true, 2>;
-  hopper_attention::attention_tiled<Chosen>(q, k, v, args, out);
+  const auto run = few_keys(k) ? hopper_attention::attention_tiled<Chosen<2>>
+                               : hopper_attention::attention_tiled<Chosen<1>>;
+  run(q, k, v, args, out);
+}
+
+void add_attention_hopper(const Tensor& q, const Tensor& k, const Tensor& v,
+                          const AttentionArgs& args, const Tensor& out) {
+  hopper_attention::add_attention_tiled<Chosen<1>>(q, k, v, args, out);
 }
 
 void attention_hopper_e4m3(const Tensor& q, const Tensor& k, const Tensor& v,
                            const AttentionArgs& args, const float* largest_out, const Tensor& out) {
-  using Chosen = hopper_attention::Tiling<3, 128, false, false, true, 2>;
-  hopper_attention::attention_tiled_e4m3<Chosen>(q, k, v, args, largest_out, out);
+  const auto run = few_keys(k) ? hopper_attention::attention_tiled_e4m3<Chosen<2>>
+                               : hopper_attention::attention_tiled_e4m3<Chosen<1>>;
+  run(q, k, v, args, largest_out, out);
 }
 
 }  // namespace weft::cuda

@@ -11,8 +11,11 @@ bool attention_hopper_fits(const Tensor& q, const Tensor& k, const AttentionArgs
 /// Ops::attention of what fits. q, out [Nq, H, 128]; k, v [Nk, H, 128].
 void attention_hopper(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
                       const Tensor& out);
-/// The same with out in e4m3, to be multiplied by *largest_out / 448. *largest_out, on the device,
-/// is the largest |v| (the results are means of v); where it is 0 they are zeros.
+/// Ops::add_attention of what fits, with args.lse.
+void add_attention_hopper(const Tensor& q, const Tensor& k, const Tensor& v,
+                          const AttentionArgs& args, const Tensor& out);
+/// attention_hopper() with out in e4m3, to be multiplied by *largest_out / 448. *largest_out, on
+/// the device, is the largest |v| (the results are means of v); where it is 0 they are zeros.
 void attention_hopper_e4m3(const Tensor& q, const Tensor& k, const Tensor& v,
                            const AttentionArgs& args, const float* largest_out, const Tensor& out);
 

@@ -43,8 +43,8 @@ __device__ __forceinline__ void load_tile(bf16 (&to)[2][T::keys][half_width], Ba
 /// In the order in which consumers need things: a tile's K comes before the previous tile's V.
 template <class T>
 __device__ __forceinline__ void produce(Shared<T>& shared, const Maps& maps, const Problem& p) {
+  Place<T::query_stages> q;
   Place<T::stages> k, v;
-  std::uint32_t q_parity = 0;
   const auto load_k = [&](int tile, int head, int rank) {
     load_tile<T>(shared.k[k.stage], shared.k_full[k.stage], shared.k_empty[k.stage], k.parity,
                  maps.k, tile, head, rank);
@@ -56,22 +56,23 @@ __device__ __forceinline__ void produce(Shared<T>& shared, const Maps& maps, con
     v.next();
   };
   const int tiles = (p.keys + T::keys - 1) / T::keys;
-  for (Work<T> work(p); work.left(); work.next()) {
+  for (Work<T> work(p.shares); work.left(); work.next()) {
     const int head = work.head();
-    wait(shared.q_empty, q_parity ^ 1);
-    q_parity ^= 1;
-    arrive_expecting(shared.q_full, sizeof(shared.q));
+    Barrier& full = shared.q_full[q.stage];
+    wait(shared.q_empty[q.stage], q.parity ^ 1);
+    arrive_expecting(full, T::q_bytes);
     for (int g = 0; g < T::consumers; ++g) {
-      const int row = work.first_row() + g * group_rows;
-      load_box(shared.q[g][0], shared.q_full, maps.q, 0, row, head);
-      load_box(shared.q[g][1], shared.q_full, maps.q, half_width, row, head);
+      const int row = work.first_row(g);
+      load_box(shared.q[q.stage][g][0], full, maps.q, 0, row, head);
+      load_box(shared.q[q.stage][g][1], full, maps.q, half_width, row, head);
     }
-    load_k(tiles - 1, head, work.rank);
+    q.next();
+    load_k(tiles - 1, head, work.rank());
     for (int tile = tiles - 2; tile >= 0; --tile) {
-      load_k(tile, head, work.rank);
-      load_v(tile + 1, head, work.rank);
+      load_k(tile, head, work.rank());
+      load_v(tile + 1, head, work.rank());
     }
-    load_v(0, head, work.rank);
+    load_v(0, head, work.rank());
   }
 }
 
@@ -107,14 +108,18 @@ template <class T>
 struct Consumer {
   Shared<T>& shared;
   int group, lane;
-  std::uint64_t q;
+  Place<T::query_stages> q{};
   Place<T::stages> k{}, v{};
 
   __device__ __forceinline__ Consumer(Shared<T>& s, int number)
-      : shared(s),
-        group(number),
-        lane(static_cast<int>(threadIdx.x) % 32),
-        q(k_major(s.q[number])) {}
+      : shared(s), group(number), lane(static_cast<int>(threadIdx.x) % 32) {}
+
+  __device__ __forceinline__ void wait_for_q() { wait(shared.q_full[q.stage], q.parity); }
+  __device__ __forceinline__ bf16 (&q_part() const)[2][group_rows][half_width] {
+    return shared.q[q.stage][group];
+  }
+  /// By one thread of the group, whose results have left.
+  __device__ __forceinline__ void release_q() { arrive(shared.q_empty[q.stage]); }
 
   __device__ __forceinline__ void wait_for_k() { wait(shared.k_full[k.stage], k.parity); }
   __device__ __forceinline__ void wait_for_v() { wait(shared.v_full[v.stage], v.parity); }
@@ -174,8 +179,9 @@ __device__ __forceinline__ void attend_overlapped(Consumer<T>& me, const Problem
   float s[T::keys / 2];
   std::uint32_t weights[T::keys / 4];
   float factor[2];
+  const std::uint64_t queries = k_major(me.q_part());
   me.wait_for_k();
-  start_logits<T>(s, me.q, me.k_tile());
+  start_logits<T>(s, queries, me.k_tile());
   wait_products<0>();
   pin(s);
   me.release_k();
@@ -188,7 +194,7 @@ __device__ __forceinline__ void attend_overlapped(Consumer<T>& me, const Problem
     me.take_turn();
     pin(s);
     pin(o);
-    start_logits<T>(s, me.q, me.k_tile());
+    start_logits<T>(s, queries, me.k_tile());
     me.wait_for_v();
     start_values<T>(o, weights, me.v_tile());
     me.end_turn();
@@ -221,9 +227,10 @@ __device__ __forceinline__ void attend_in_steps(Consumer<T>& me, const Problem& 
   float s[T::keys / 2];
   std::uint32_t weights[T::keys / 4];
   float factor[2];
+  const std::uint64_t queries = k_major(me.q_part());
   for (int tile = tiles - 1; tile >= 0; --tile) {
     me.wait_for_k();
-    start_logits<T>(s, me.q, me.k_tile());
+    start_logits<T>(s, queries, me.k_tile());
     wait_products<0>();
     pin(s);
     me.release_k();
@@ -238,6 +245,18 @@ __device__ __forceinline__ void attend_in_steps(Consumer<T>& me, const Problem& 
     pin(o);
     me.release_v();
   }
+}
+
+/// A consumer without rows in this round: the blocks that copy wait for it all the same.
+template <class T>
+__device__ __forceinline__ void pass_by(Consumer<T>& me, int tiles) {
+  for (int tile = tiles - 1; tile >= 0; --tile) {
+    me.wait_for_k();
+    me.release_k();
+    me.wait_for_v();
+    me.release_v();
+  }
+  if (threadIdx.x % group_threads == 0) me.release_q();
 }
 
 /// The thread's part of the results, times `factor`, as one column of 128 e4m3 numbers.
@@ -257,74 +276,103 @@ __device__ __forceinline__ void stage_e4m3(std::byte* staged, const float (&o)[h
   }
 }
 
+/// The results of other keys: weights of both sides by their lse (merge_attention.cu). Afterwards o
+/// holds both sides' sum and counts once, and lse is that of all keys. Rows `query` and query + 8.
+__device__ __forceinline__ void add_other_keys(const Problem& p, int query, int head, int thread,
+                                               float (&o)[head_width / 2], float (&factor)[2],
+                                               float (&lse)[2]) {
+#pragma unroll
+  for (int r = 0; r < 2; ++r) {
+    const int at = query + 8 * r;
+    if (at >= p.queries) continue;
+    const float other = p.lse[static_cast<std::int64_t>(head) * p.queries + at];
+    const float top = fmaxf(lse[r], other);
+    const float own_sum = expf(lse[r] - top), other_sum = expf(other - top);
+    const float both = own_sum + other_sum;
+    const float own_weight = own_sum / both * factor[r], other_weight = other_sum / both;
+    const bf16* row = p.onto + (static_cast<std::int64_t>(at) * p.heads + head) * head_width;
+#pragma unroll
+    for (int j = 0; j < head_width / 8; ++j) {
+      const auto pair = *reinterpret_cast<const __nv_bfloat162*>(row + 8 * j + thread % 4 * 2);
+      const float2 there = __bfloat1622float2(pair);
+      o[4 * j + 2 * r] = o[4 * j + 2 * r] * own_weight + there.x * other_weight;
+      o[4 * j + 2 * r + 1] = o[4 * j + 2 * r + 1] * own_weight + there.y * other_weight;
+    }
+    factor[r] = 1;
+    lse[r] = top + logf(both);
+  }
+}
+
 /// Sums to results: through this group's part of q in shared memory, which it gives back.
-template <class T, bool e4m3>
-__device__ __forceinline__ void write_out(const Consumer<T>& me, const CUtensorMap& out,
-                                          const Problem& p, const Rows& rows,
-                                          const float (&o)[head_width / 2], int first_row,
-                                          int head) {
+template <class T, Result result>
+__device__ __forceinline__ void write_out(Consumer<T>& me, const CUtensorMap& out, const Problem& p,
+                                          const Rows& rows, float (&o)[head_width / 2],
+                                          int first_row, int head) {
   const float sum[2] = {row_sum(rows.sum[0]), row_sum(rows.sum[1])};
-  const float inverse[2] = {1 / sum[0], 1 / sum[1]};
+  float factor[2] = {1 / sum[0], 1 / sum[1]};
+  float lse[2] = {rows.max[0] * p.scale + logf(sum[0]), rows.max[1] * p.scale + logf(sum[1])};
   const int thread = thread_read_again() % group_threads;
   const int row = thread / 32 * 16 + thread % 32 / 4;  // and row + 8
-  me.meet_group();                                     // all of its warps have done with q
-  auto* staged = reinterpret_cast<std::byte*>(me.shared.q[me.group]);
-  if constexpr (e4m3) {
+  if constexpr (result == Result::added) {
+    add_other_keys(p, first_row + row, head, thread, o, factor, lse);
+  }
+  me.meet_group();  // all of its warps have done with q
+  auto* staged = reinterpret_cast<std::byte*>(me.q_part());
+  if constexpr (result == Result::e4m3) {
     const float scale = row_factor(*p.largest_out);
-    stage_e4m3(staged, o, {scale * inverse[0], scale * inverse[1]}, row, thread);
+    stage_e4m3(staged, o, {scale * factor[0], scale * factor[1]}, row, thread);
   } else {
 #pragma unroll
     for (int j = 0; j < head_width / 8; ++j) {
       const int chunk = (j % 8) ^ (row % 8);
       std::byte* to = staged + (j / 8 * group_rows + row) * 128 + chunk * 16 + thread % 4 * 4;
-      *reinterpret_cast<std::uint32_t*>(to) =
-          pack(o[4 * j] * inverse[0], o[4 * j + 1] * inverse[0]);
+      *reinterpret_cast<std::uint32_t*>(to) = pack(o[4 * j] * factor[0], o[4 * j + 1] * factor[0]);
       *reinterpret_cast<std::uint32_t*>(to + 8 * 128) =
-          pack(o[4 * j + 2] * inverse[1], o[4 * j + 3] * inverse[1]);
+          pack(o[4 * j + 2] * factor[1], o[4 * j + 3] * factor[1]);
     }
   }
   fence_writes();
   me.meet_group();
   if (thread == 0) {
     if (first_row < p.queries) {
-      store_box(out, me.shared.q[me.group][0], 0, first_row, head);
-      if constexpr (!e4m3) {
-        store_box(out, me.shared.q[me.group][1], half_width, first_row, head);
+      store_box(out, me.q_part()[0], 0, first_row, head);
+      if constexpr (result != Result::e4m3) {
+        store_box(out, me.q_part()[1], half_width, first_row, head);
       }
       wait_for_stores();
     }
-    arrive(me.shared.q_empty);
+    me.release_q();
   }
   if (p.lse == nullptr || thread % 4 != 0) return;
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
     const int query = first_row + row + 8 * r;
     if (query < p.queries) {
-      p.lse[static_cast<std::int64_t>(head) * p.queries + query] =
-          rows.max[r] * p.scale + logf(sum[r]);
+      p.lse[static_cast<std::int64_t>(head) * p.queries + query] = lse[r];
     }
   }
 }
 
-template <class T, bool e4m3>
+template <class T, Result result>
 __device__ __forceinline__ void consume(Shared<T>& shared, const Maps& maps, const Problem& p,
                                         int group) {
   Consumer<T> me(shared, group);
   const int tiles = (p.keys + T::keys - 1) / T::keys;
-  std::uint32_t q_parity = 0;
   me.first_turn();
-  for (Work<T> work(p); work.left(); work.next()) {
+  for (Work<T> work(p.shares); work.left(); work.next(), me.q.next()) {
     Rows rows{{minus_infinity, minus_infinity}, {0, 0}};
     float o[head_width / 2] = {};
-    wait(shared.q_full, q_parity);
-    q_parity ^= 1;
+    me.wait_for_q();
+    if (!work.busy(group)) {
+      pass_by<T>(me, tiles);
+      continue;
+    }
     if constexpr (T::overlapped) {
       attend_overlapped<T>(me, p, tiles, rows, o);
     } else {
       attend_in_steps<T>(me, p, tiles, rows, o);
     }
-    write_out<T, e4m3>(me, maps.out, p, rows, o, work.first_row() + group * group_rows,
-                       work.head());
+    write_out<T, result>(me, maps.out, p, rows, o, work.first_row(group), work.head());
     __syncwarp();  // one thread waited for its stores; products need whole warps
   }
   me.last_turn();
@@ -335,8 +383,10 @@ __device__ __forceinline__ void consume(Shared<T>& shared, const Maps& maps, con
 template <class T>
 __device__ __forceinline__ void init_barriers(Shared<T>& shared) {
   constexpr int releases = T::cluster * T::consumers * (group_threads / 32);  // one a warp
-  init(shared.q_full, 1);
-  init(shared.q_empty, T::consumers);
+  for (int i = 0; i < T::query_stages; ++i) {
+    init(shared.q_full[i], 1);
+    init(shared.q_empty[i], T::consumers);
+  }
   for (int i = 0; i < T::stages; ++i) {
     init(shared.k_full[i], 1);
     init(shared.v_full[i], 1);
@@ -356,8 +406,7 @@ __device__ __forceinline__ void sync_blocks() {
   }
 }
 
-/// e4m3: of the results.
-template <class T, bool e4m3>
+template <class T, Result result>
 __global__ void __launch_bounds__(T::threads, 1)
     attention_kernel(const __grid_constant__ Maps maps, const __grid_constant__ Problem p) {
   extern __shared__ std::byte dynamic_shared[];
@@ -365,22 +414,24 @@ __global__ void __launch_bounds__(T::threads, 1)
   auto& shared = *reinterpret_cast<Shared<T>*>(dynamic_shared + to_pattern);
   if (threadIdx.x == 0) init_barriers<T>(shared);
   sync_blocks<T>();
-  const int group = static_cast<int>(threadIdx.x) / group_threads;
+  // Taken from the warp's first thread: so the compiler knows that no warp parts at what depends on
+  // it, and puts nothing into the inner loop to bring it together.
+  const int group = __shfl_sync(0xFFFFFFFFU, static_cast<int>(threadIdx.x) / group_threads, 0);
   if (group == 0) {
     give_registers<T::producer_registers>();
     if (threadIdx.x == 0) produce<T>(shared, maps, p);
     __syncwarp();
   } else {
     take_registers<T::consumer_registers>();
-    consume<T, e4m3>(shared, maps, p, group - 1);
+    consume<T, result>(shared, maps, p, group - 1);
   }
   sync_blocks<T>();
 }
 
-template <class T, bool e4m3>
+template <class T, Result result>
 void launch_tiled(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
                   const float* largest_out, const Tensor& out) {
-  constexpr auto kernel = attention_kernel<T, e4m3>;
+  constexpr auto kernel = attention_kernel<T, result>;
   static const int processors = [] {
     int device = 0;
     int count = 0;
@@ -399,19 +450,19 @@ void launch_tiled(const Tensor& q, const Tensor& k, const Tensor& v, const Atten
                   args.scale * 1.4426950408889634F,
                   args.last_key_logit / args.scale,
                   args.lse.defined() ? elements<float>(args.lse) : nullptr,
-                  largest_out};
-  const Maps maps{head_map(q, group_rows), head_map(k, T::keys), head_map(v, T::keys),
-                  e4m3 ? e4m3_head_map(out, group_rows) : head_map(out, group_rows)};
-  const int query_blocks = (p.queries + T::rows - 1) / T::rows;
-  const int groups = (query_blocks + T::cluster - 1) / T::cluster * p.heads;
-  const int clusters = std::min(groups, processors / T::cluster);
+                  result == Result::added ? elements<bf16>(out) : nullptr,
+                  largest_out,
+                  share_out<T>(q.dim(0), q.dim(1), processors)};
+  const Maps maps{
+      head_map(q, group_rows), head_map(k, T::keys), head_map(v, T::keys),
+      result == Result::e4m3 ? e4m3_head_map(out, group_rows) : head_map(out, group_rows)};
   cudaLaunchAttribute cluster{};
   cluster.id = cudaLaunchAttributeClusterDimension;
   cluster.val.clusterDim.x = T::cluster;
   cluster.val.clusterDim.y = 1;
   cluster.val.clusterDim.z = 1;
   cudaLaunchConfig_t launch{};
-  launch.gridDim = dim3(static_cast<unsigned>(clusters * T::cluster));
+  launch.gridDim = dim3(static_cast<unsigned>(p.shares.clusters * T::cluster));
   launch.blockDim = dim3(T::threads);
   launch.dynamicSmemBytes = shared_bytes<T>;
   launch.stream = cuda_stream();
@@ -425,13 +476,19 @@ void launch_tiled(const Tensor& q, const Tensor& k, const Tensor& v, const Atten
 template <class T>
 void attention_tiled(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
                      const Tensor& out) {
-  launch_tiled<T, false>(q, k, v, args, nullptr, out);
+  launch_tiled<T, Result::plain>(q, k, v, args, nullptr, out);
+}
+/// add_attention_hopper() in one tiling.
+template <class T>
+void add_attention_tiled(const Tensor& q, const Tensor& k, const Tensor& v,
+                         const AttentionArgs& args, const Tensor& out) {
+  launch_tiled<T, Result::added>(q, k, v, args, nullptr, out);
 }
 /// attention_hopper_e4m3() in one tiling.
 template <class T>
 void attention_tiled_e4m3(const Tensor& q, const Tensor& k, const Tensor& v,
                           const AttentionArgs& args, const float* largest_out, const Tensor& out) {
-  launch_tiled<T, true>(q, k, v, args, largest_out, out);
+  launch_tiled<T, Result::e4m3>(q, k, v, args, largest_out, out);
 }
 
 }  // namespace weft::cuda::hopper_attention

@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "weft/base/error.h"
+#include "weft/base/log.h"
 
 #include "check.h"
 #include "stream.h"
@@ -55,6 +56,11 @@ void check_launch(const char* kernel, Here here) {
   if (synchronous()) {
     check(cudaStreamSynchronize(cuda_stream()), std::string("inside kernel ") + kernel, here);
   }
+}
+
+void log_cuda_failure(cudaError_t status, const char* call) {
+  if (status == cudaSuccess || status == cudaErrorCudartUnloading) return;
+  log_error("{}: {}", call, cudaGetErrorString(status));
 }
 
 }  // namespace weft

@@ -28,4 +28,7 @@ void check(auto, std::string_view, Here = Here::current()) = delete;
 /// the environment variable WEFT_SYNC is 1, else at the next call that waits.
 void check_launch(const char* kernel, Here here = Here::current());
 
+/// For destructors: a failure is told, never thrown.
+void log_cuda_failure(cudaError_t status, const char* call);
+
 }  // namespace weft

@@ -54,6 +54,8 @@ class CudaOps final : public Ops {
   // attention.cpp
   void attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
                  Tensor out) override;
+  void add_attention(const Tensor& q, const Tensor& k, const Tensor& v, float scale, Tensor out,
+                     Tensor lse) override;
   // merge_attention.cu
   void merge_attention(Tensor out, Tensor lse, const Tensor& part, const Tensor& part_lse) override;
   // latents.cu

@@ -10,22 +10,13 @@
 #include "stream.h"
 
 namespace weft {
-namespace {
-
-// A failure at the end is told, never thrown.
-void log_failure(cudaError_t status, const char* call) {
-  if (status == cudaSuccess || status == cudaErrorCudartUnloading) return;
-  log_error("{}: {}", call, cudaGetErrorString(status));
-}
-
-}  // namespace
 
 NcclEvent::NcclEvent() {
   weft::check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "cudaEventCreate");
 }
 
 NcclEvent::~NcclEvent() {
-  if (event_ != nullptr) log_failure(cudaEventDestroy(event_), "cudaEventDestroy");
+  if (event_ != nullptr) log_cuda_failure(cudaEventDestroy(event_), "cudaEventDestroy");
 }
 
 void NcclEvent::record(cudaStream_t stream) {
@@ -46,7 +37,7 @@ NcclStream::NcclStream() {
               "cudaStreamCreateWithPriority");
 }
 
-NcclStream::~NcclStream() { log_failure(cudaStreamDestroy(stream_), "cudaStreamDestroy"); }
+NcclStream::~NcclStream() { log_cuda_failure(cudaStreamDestroy(stream_), "cudaStreamDestroy"); }
 
 NcclComm::NcclComm(const DeviceLinkId& id, int rank, int size, double timeout)
     : rank_(rank), size_(size), timeout_(timeout) {
@@ -54,18 +45,24 @@ NcclComm::NcclComm(const DeviceLinkId& id, int rank, int size, double timeout)
   std::copy_n(id.begin(), id.size(), reinterpret_cast<std::byte*>(&unique));
   ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
   config.blocking = 0;
-  try {
-    settle(ncclCommInitRankConfig(&comm_, size, unique, rank, &config),
-           fmt::format("bringing NCCL up among {} ranks", size));
-  } catch (...) {
-    if (comm_ != nullptr) ncclCommAbort(comm_);
-    throw;
-  }
+  const ncclResult_t status = ncclCommInitRankConfig(&comm_, size, unique, rank, &config);
+  if (status == ncclSuccess || status == ncclInProgress) return;
+  const std::string text = ncclGetErrorString(status);
+  if (comm_ != nullptr) ncclCommAbort(comm_);
+  fail("bringing NCCL up among {} ranks: rank {}: {} (NCCL_DEBUG=INFO tells more)", size, rank,
+       text);
+}
+
+void NcclComm::bring_up() {
+  if (up_) return;
+  settle(state(), fmt::format("bringing NCCL up among {} ranks", size_));
+  up_ = true;
 }
 
 NcclComm::~NcclComm() {
   try {
     if (!failed_ && std::uncaught_exceptions() <= exceptions_) {
+      bring_up();
       settle(ncclCommFinalize(comm_), "ending transfers between GPUs");
     } else {
       failed_ = true;

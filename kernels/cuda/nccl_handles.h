@@ -49,6 +49,7 @@ class NcclStream {
 /// that never comes could not be given up.
 class NcclComm {
  public:
+  /// Returns before the communicator is up: it comes up beside what the host does.
   NcclComm(const DeviceLinkId& id, int rank, int size, double timeout);
   /// Ends transfers under way in order; aborts them while an exception unwinds, after a failure, or
   /// when they do not end in time.
@@ -56,6 +57,8 @@ class NcclComm {
   NcclComm(const NcclComm&) = delete;
   NcclComm& operator=(const NcclComm&) = delete;
 
+  /// Waits until it is up on all ranks; later calls do nothing. Before the first exchange().
+  void bring_up();
   void exchange(std::span<const TensorMessage> sends, std::span<const TensorMessage> receives,
                 cudaStream_t stream);
   void check() const;
@@ -69,7 +72,7 @@ class NcclComm {
   ncclComm_t comm_ = nullptr;
   int rank_, size_;
   std::chrono::duration<double> timeout_;
-  bool failed_ = false;
+  bool up_ = false, failed_ = false;
   int exceptions_ = std::uncaught_exceptions();
 };
 

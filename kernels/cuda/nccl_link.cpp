@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "weft/base/error.h"
@@ -22,8 +23,10 @@ namespace {
 
 class NcclLink final : public DeviceLink {
  public:
-  NcclLink(const DeviceLinkId& id, int rank, int size, double timeout)
-      : comm_(id, rank, size, timeout), copies_(comm_, stream_.get(), rank, size, timeout) {}
+  NcclLink(const DeviceLinkId& id, int rank, int size, double timeout, PeerSwap swap)
+      : comm_(id, rank, size, timeout), copies_(std::move(swap), rank, size, timeout) {}
+
+  void bring_up() override { comm_.bring_up(); }
 
   std::int64_t start(std::span<const TensorMessage> sends,
                      std::span<const TensorMessage> receives) override {
@@ -55,6 +58,13 @@ class NcclLink final : public DeviceLink {
     }
   }
 
+  void make_room(int from, int to, std::size_t bytes) override {
+    copies_.make_room(from, to, bytes);
+  }
+  Tensor landing(int from, const Shape& shape, DType dtype) override {
+    return copies_.landing(from, shape, dtype);
+  }
+
   void check() override { comm_.check(); }
 
  private:
@@ -76,8 +86,8 @@ class NcclLink final : public DeviceLink {
   std::map<std::int64_t, std::vector<NcclEvent>> under_way_;  // ends, by the number of the transfer
   std::vector<NcclEvent> free_;
   std::int64_t last_ = 0;
-  NcclComm comm_;      // destroyed before the stream: it ends what runs there
-  PeerCopies copies_;  // destroyed first: it says goodbye through comm_
+  NcclComm comm_;  // destroyed before the stream: it ends what runs there
+  PeerCopies copies_;
 };
 
 }  // namespace
@@ -103,8 +113,8 @@ DeviceLinkId make_device_link_id() {
 }
 
 std::unique_ptr<DeviceLink> make_device_link(const DeviceLinkId& id, int rank, int size,
-                                             double timeout) {
-  return std::make_unique<NcclLink>(id, rank, size, timeout);
+                                             double timeout, PeerSwap swap) {
+  return std::make_unique<NcclLink>(id, rank, size, timeout, std::move(swap));
 }
 
 }  // namespace weft

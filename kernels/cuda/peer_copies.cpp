@@ -5,73 +5,46 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <fstream>
+#include <ranges>
 #include <string>
 #include <thread>
 #include <utility>
-
-#include <cuda.h>
-#include <dlfcn.h>
 
 #include "weft/base/error.h"
 #include "weft/base/log.h"
 #include "weft/device/device_api.h"
 
+#include "mailbox.h"
 #include "stream.h"
 
 namespace weft {
 namespace {
 
-constexpr std::uint32_t slots = 4;
-constexpr std::size_t slot_bytes = std::size_t{16} << 20;
+constexpr std::uint32_t default_slots = 4;
 // A piece is three entries in the queue of a stream. When that is full (some 1024), the host waits
-// for the receiver; where everyone sends before the next rank receives, as the histories of the
-// sharded decoder go, all would wait. 30 layers, of which half are of the longest, stay below.
-constexpr std::size_t longest = 12 * slot_bytes;
-constexpr std::size_t arrived_at = slots * slot_bytes;  // two counters, a cache line each
-constexpr std::size_t freed_at = arrived_at + 256;
-constexpr std::size_t mailbox_bytes = freed_at + 256;
-static_assert(slots * slot_bytes == device_link_peer_bytes);
+// for the receiver. That is the next rank, where the histories of the sharded decoder go round: all
+// would wait if a chunk's were 341 pieces for each rank. 30 layers, of which half are of the
+// longest, stay below with two ranks.
+constexpr std::size_t longest = 45 * Mailbox::slot_bytes;
+static_assert(default_slots * Mailbox::slot_bytes == device_link_peer_bytes);
 
-/// Two calls of the driver that the runtime does not have. They are looked up because a program
-/// linked with the driver's library does not start on a machine without one.
-struct Counters {
-  decltype(&cuStreamWaitValue32) wait_value;
-  decltype(&cuStreamWriteValue32) write_value;
+std::uint32_t pieces_of(std::size_t bytes) {
+  return static_cast<std::uint32_t>((bytes + Mailbox::slot_bytes - 1) / Mailbox::slot_bytes);
+}
 
-  Counters() {
-    void* driver = dlopen("libcuda.so.1", RTLD_NOW);
-    const auto find = [&](auto& call, const char* name) {
-      call = driver == nullptr
-                 ? nullptr
-                 : reinterpret_cast<std::remove_reference_t<decltype(call)>>(dlsym(driver, name));
-    };
-    find(wait_value, "cuStreamWaitValue32_v2");
-    find(write_value, "cuStreamWriteValue32_v2");
-  }
-  [[nodiscard]] bool usable() const { return wait_value != nullptr && write_value != nullptr; }
+/// Whether a message lies in consecutive slots, so that it can be read there.
+bool in_one_piece(std::uint32_t pieces, const Mailbox& mailbox) {
+  return pieces * 4 <= mailbox.slots();
+}
 
-  /// The stream goes on when the counter has reached n.
-  void wait(cudaStream_t stream, std::byte* counter, std::uint32_t n) const {
-    require(wait_value(stream, reinterpret_cast<CUdeviceptr>(counter), n, CU_STREAM_WAIT_VALUE_GEQ),
-            "cuStreamWaitValue32");
-  }
-  /// After everything asked of the stream before, which is visible to who sees the counter.
-  void write(cudaStream_t stream, std::byte* counter, std::uint32_t n) const {
-    require(write_value(stream, reinterpret_cast<CUdeviceptr>(counter), n,
-                        CU_STREAM_WRITE_VALUE_DEFAULT),
-            "cuStreamWriteValue32");
-  }
-
- private:
-  static void require(CUresult status, const char* call) {
-    if (status != CUDA_SUCCESS) fail("{}: error {} of the driver", call, static_cast<int>(status));
-  }
-};
-
-const Counters& counters() {
-  static const Counters found;
-  return found;
+/// The last number before the message that follows piece n: such a message begins anew in front
+/// when it would reach over the end. Both sides count the slots left out.
+std::uint32_t before_message(std::uint32_t n, std::uint32_t pieces, const Mailbox& mailbox) {
+  const std::uint32_t used = n % mailbox.slots();
+  const bool anew = in_one_piece(pieces, mailbox) && used + pieces > mailbox.slots();
+  return anew ? n + mailbox.slots() - used : n;
 }
 
 /// What a rank tells of itself before anything is mapped.
@@ -79,6 +52,7 @@ struct Card {
   std::array<char, 40> boot;  // of the kernel it runs on: differs between hosts
   std::array<char, 24> bus;   // of its GPU
   bool willing;
+  std::uint32_t slots;  // of its mailbox for the other
 };
 
 Card own_card() {
@@ -87,7 +61,7 @@ Card own_card() {
   std::ifstream("/proc/sys/kernel/random/boot_id") >> boot;
   boot.copy(card.boot.data(), card.boot.size() - 1);
   cuda_device_bus_id().copy(card.bus.data(), card.bus.size() - 1);
-  card.willing = !boot.empty() && PeerCopies::wanted() && counters().usable();
+  card.willing = !boot.empty() && PeerCopies::wanted() && stream_counters_usable();
   return card;
 }
 
@@ -117,61 +91,6 @@ T from_bytes(const std::vector<std::byte>& bytes) {
   return value;
 }
 
-void log_failure(cudaError_t status, const char* call) {
-  if (status == cudaSuccess || status == cudaErrorCudartUnloading) return;
-  log_error("{}: {}", call, cudaGetErrorString(status));
-}
-
-/// A mailbox of this GPU.
-class OwnMailbox {
- public:
-  OwnMailbox() {
-    void* data = nullptr;
-    check(cudaMalloc(&data, mailbox_bytes), "cudaMalloc of a mailbox of 64 MB");
-    data_ = static_cast<std::byte*>(data);
-    check(cudaMemset(data_ + arrived_at, 0, mailbox_bytes - arrived_at), "cudaMemset");
-    check(cudaStreamSynchronize(nullptr), "clearing a mailbox");  // not the device: others may wait
-  }
-  ~OwnMailbox() { log_failure(cudaFree(data_), "cudaFree"); }
-  OwnMailbox(const OwnMailbox&) = delete;
-  OwnMailbox& operator=(const OwnMailbox&) = delete;
-  [[nodiscard]] std::byte* data() const { return data_; }
-  [[nodiscard]] cudaIpcMemHandle_t handle() const {
-    cudaIpcMemHandle_t handle{};
-    check(cudaIpcGetMemHandle(&handle, data_), "cudaIpcGetMemHandle");
-    return handle;
-  }
-
- private:
-  std::byte* data_ = nullptr;
-};
-
-/// The mailbox of a peer's GPU for this rank.
-class MappedMailbox {
- public:
-  explicit MappedMailbox(const cudaIpcMemHandle_t& handle) {
-    void* data = nullptr;
-    status_ = cudaIpcOpenMemHandle(&data, handle, cudaIpcMemLazyEnablePeerAccess);
-    static_cast<void>(cudaGetLastError());
-    if (status_ == cudaSuccess) data_ = static_cast<std::byte*>(data);
-  }
-  ~MappedMailbox() {
-    if (data_ != nullptr) log_failure(cudaIpcCloseMemHandle(data_), "cudaIpcCloseMemHandle");
-  }
-  MappedMailbox(const MappedMailbox&) = delete;
-  MappedMailbox& operator=(const MappedMailbox&) = delete;
-  [[nodiscard]] std::byte* data() const { return data_; }
-  /// Why it could not be mapped, or "".
-  [[nodiscard]] std::string problem() const {
-    if (status_ == cudaSuccess) return "";
-    return fmt::format("cannot be mapped: {}", cudaGetErrorString(status_));
-  }
-
- private:
-  std::byte* data_ = nullptr;
-  cudaError_t status_;
-};
-
 /// What keeps one pair apart mostly keeps all.
 void warn_once(int peer, const std::string& problem) {
   static bool warned = false;
@@ -180,14 +99,19 @@ void warn_once(int peer, const std::string& problem) {
            problem);
 }
 
-std::byte* slot(std::byte* mailbox, std::uint32_t n) { return mailbox + n % slots * slot_bytes; }
-
 }  // namespace
 
 struct PeerCopies::Peer {
-  std::unique_ptr<OwnMailbox> own = std::make_unique<OwnMailbox>();
+  /// What has come, or will, and the sender has not been told that it has left.
+  struct Arrival {
+    std::uint32_t last;            // piece
+    std::weak_ptr<void> reader;    // expired: its slots may be used again
+    std::byte* landing = nullptr;  // where it is read, or nullptr: it was copied
+  };
+  std::unique_ptr<OwnMailbox> own;
   std::unique_ptr<MappedMailbox> theirs;
-  std::uint32_t sent = 0, received = 0;  // pieces
+  std::uint32_t sent = 0, received = 0;  // pieces, also slots left out
+  std::deque<Arrival> arrivals;
 };
 
 bool PeerCopies::wanted() {
@@ -195,8 +119,8 @@ bool PeerCopies::wanted() {
   return value == nullptr || std::string_view(value) != "0";
 }
 
-PeerCopies::PeerCopies(NcclComm& comm, cudaStream_t stream, int rank, int size, double timeout)
-    : comm_(comm), stream_(stream), rank_(rank), size_(size), timeout_(timeout) {}
+PeerCopies::PeerCopies(PeerSwap swap, int rank, int size, double timeout)
+    : swap_(std::move(swap)), rank_(rank), size_(size), timeout_(timeout) {}
 
 void PeerCopies::meet(std::span<const TensorMessage> sends,
                       std::span<const TensorMessage> receives) {
@@ -208,38 +132,66 @@ void PeerCopies::meet(std::span<const TensorMessage> sends,
   }
   std::ranges::sort(fresh);
   fresh.erase(std::ranges::unique(fresh).begin(), fresh.end());
-  if (!fresh.empty()) introduce(fresh);
+  if (!fresh.empty()) introduce(fresh, std::vector(fresh.size(), default_slots));
 }
 
-void PeerCopies::introduce(std::span<const int> peers) {
-  const auto all = [&](const auto& value) {
-    return std::vector<Bytes>(peers.size(), to_bytes(value));
+void PeerCopies::make_room(int from, int to, std::size_t bytes) {
+  const std::size_t room = bytes > longest ? 0 : device_link_room_bytes(bytes);
+  const std::uint32_t slots = std::max(default_slots, pieces_of(room));
+  // Both sides of a pair find the same: what one has of its own, the other has mapped.
+  const auto lacks = [&](int rank, const auto& mailbox) {
+    const auto met = met_.find(rank);
+    return met == met_.end() ||
+           (met->second != nullptr && ((*met->second).*mailbox)->slots() < slots);
   };
-  const Card own = own_card();
-  const std::vector<Bytes> cards = swap(peers, all(own));
+  std::vector<int> peers;
+  if (lacks(from, &Peer::own)) peers.push_back(from);
+  if (lacks(to, &Peer::theirs)) peers.push_back(to);
+  std::ranges::sort(peers);
+  peers.erase(std::ranges::unique(peers).begin(), peers.end());
+  if (peers.empty()) return;
+  part_from(peers);
+  std::vector<std::uint32_t> own;
+  for (const int peer : peers) own.push_back(peer == from ? slots : default_slots);
+  introduce(peers, own);
+}
+
+void PeerCopies::introduce(std::span<const int> peers, std::span<const std::uint32_t> slots) {
+  const auto all = [&](const auto& value) {
+    return std::vector<HostBytes>(peers.size(), to_bytes(value));
+  };
+  Card own = own_card();
+  std::vector<HostBytes> cards;
+  for (const std::uint32_t count : slots) {
+    own.slots = count;
+    cards.push_back(to_bytes(own));
+  }
+  cards = swap_(peers, cards);
   std::vector<std::string> problems(peers.size());
   std::vector<std::unique_ptr<Peer>> reached(peers.size());
-  std::vector<Bytes> handles = all(cudaIpcMemHandle_t{}), answers = all(false);
+  std::vector<HostBytes> handles = all(cudaIpcMemHandle_t{}), answers = all(false);
   std::vector<bool> near(peers.size());
   for (std::size_t i = 0; i < peers.size(); ++i) {
     const Card card = from_bytes<Card>(cards[i]);
     near[i] = card.boot == own.boot && card.willing && own.willing;
     if (!near[i]) continue;
     reached[i] = std::make_unique<Peer>();
+    reached[i]->own = std::make_unique<OwnMailbox>(slots[i]);
     handles[i] = to_bytes(reached[i]->own->handle());
   }
-  handles = swap(peers, handles);
+  handles = swap_(peers, handles);
   for (std::size_t i = 0; i < peers.size(); ++i) {
     if (!near[i]) continue;
-    problems[i] = unreachable(from_bytes<Card>(cards[i]));
+    const Card card = from_bytes<Card>(cards[i]);
+    problems[i] = unreachable(card);
     if (problems[i].empty()) {
       reached[i]->theirs =
-          std::make_unique<MappedMailbox>(from_bytes<cudaIpcMemHandle_t>(handles[i]));
+          std::make_unique<MappedMailbox>(from_bytes<cudaIpcMemHandle_t>(handles[i]), card.slots);
       problems[i] = reached[i]->theirs->problem();
     }
     answers[i] = to_bytes(problems[i].empty());
   }
-  answers = swap(peers, answers);
+  answers = swap_(peers, answers);
   for (std::size_t i = 0; i < peers.size(); ++i) {
     if (near[i] && (!problems[i].empty() || !from_bytes<bool>(answers[i]))) {
       if (!problems[i].empty()) warn_once(peers[i], problems[i]);
@@ -248,7 +200,7 @@ void PeerCopies::introduce(std::span<const int> peers) {
     }
   }
   // Memory that somebody may still have mapped is not freed.
-  static_cast<void>(swap(peers, all(true)));
+  static_cast<void>(swap_(peers, all(true)));
   for (std::size_t i = 0; i < peers.size(); ++i) {
     log_debug("ranks {} and {} exchange by {}", rank_, peers[i], near[i] ? "copies" : "NCCL");
     met_.emplace(peers[i], near[i] ? std::move(reached[i]) : nullptr);
@@ -257,30 +209,6 @@ void PeerCopies::introduce(std::span<const int> peers) {
 
 bool PeerCopies::carries(const TensorMessage& message) const {
   return met_.at(message.peer) != nullptr && message.data.bytes() <= longest;
-}
-
-std::vector<PeerCopies::Bytes> PeerCopies::swap(std::span<const int> peers,
-                                                const std::vector<Bytes>& own) {
-  const auto size = std::ssize(own.front());
-  std::vector<TensorMessage> sends, receives;
-  for (std::size_t i = 0; i < peers.size(); ++i) {
-    const Tensor bytes = Tensor::empty({size}, DType::u8);
-    std::memcpy(bytes.raw(), own[i].data(), own[i].size());
-    sends.push_back({bytes.to(DeviceKind::cuda), peers[i]});
-    receives.push_back({Tensor::empty({size}, DType::u8, DeviceKind::cuda), peers[i]});
-  }
-  NcclEvent ready, there;
-  ready.record(cuda_stream());
-  ready.hold(stream_);
-  comm_.exchange(sends, receives, stream_);
-  there.record(stream_);
-  there.hold(cuda_stream());
-  std::vector<Bytes> theirs;
-  for (const TensorMessage& m : receives) {
-    const Tensor bytes = m.data.to(DeviceKind::cpu);
-    theirs.emplace_back(bytes.raw(), bytes.raw() + bytes.bytes());
-  }
-  return theirs;
 }
 
 std::vector<TensorMessage> PeerCopies::by_distance(std::span<const TensorMessage> messages,
@@ -303,34 +231,72 @@ std::vector<cudaStream_t> PeerCopies::exchange(std::span<const TensorMessage> se
   if (!sends.empty()) begin(sending_);
   for (const TensorMessage& m : by_distance(sends, 1)) send(*met_.at(m.peer), m.data);
   if (!receives.empty()) begin(receiving_);
+  // What was read in a mailbox before `ready`. Senders may wait for it in what they send now.
+  for (const TensorMessage& m : receives) free_slots(*met_.at(m.peer));
   for (const TensorMessage& m : by_distance(receives, -1)) receive(*met_.at(m.peer), m.data);
   return busy;
 }
 
 void PeerCopies::send(Peer& peer, const Tensor& data) {
   cudaStream_t stream = sending_.get();
-  for (std::size_t begin = 0; begin < data.bytes(); begin += slot_bytes) {
+  const std::uint32_t slots = peer.theirs->slots();
+  peer.sent = before_message(peer.sent, pieces_of(data.bytes()), *peer.theirs);
+  for (std::size_t begin = 0; begin < data.bytes(); begin += Mailbox::slot_bytes) {
     const std::uint32_t n = ++peer.sent;
-    if (n > slots) counters().wait(stream, peer.own->data() + freed_at, n - slots);
-    check(cudaMemcpyAsync(slot(peer.theirs->data(), n), data.raw() + begin,
-                          std::min(slot_bytes, data.bytes() - begin), cudaMemcpyDeviceToDevice,
-                          stream),
+    if (n > slots) wait_for_counter(stream, peer.own->freed(), n - slots);
+    check(cudaMemcpyAsync(peer.theirs->slot_of(n), data.raw() + begin,
+                          std::min(Mailbox::slot_bytes, data.bytes() - begin),
+                          cudaMemcpyDeviceToDevice, stream),
           "cudaMemcpyAsync to another GPU");
-    counters().write(stream, peer.theirs->data() + arrived_at, n);
+    write_counter(stream, peer.theirs->arrived(), n);
   }
+}
+
+Tensor PeerCopies::landing(int from, const Shape& shape, DType dtype) {
+  const auto met = met_.find(from);
+  Peer* peer = met == met_.end() ? nullptr : met->second.get();
+  const std::size_t bytes = static_cast<std::size_t>(shape.numel()) * dtype_size(dtype);
+  const std::uint32_t pieces = pieces_of(bytes);
+  if (peer == nullptr || bytes == 0 || bytes > longest || !in_one_piece(pieces, *peer->own)) {
+    return Tensor::empty(shape, dtype, DeviceKind::cuda);
+  }
+  const std::uint32_t before = before_message(peer->received, pieces, *peer->own);
+  std::byte* at = peer->own->slot_of(before + 1);
+  auto reader = std::make_shared<std::byte>();
+  peer->received = before + pieces;
+  peer->arrivals.push_back({peer->received, reader, at});
+  return Tensor::view(at, shape, dtype, DeviceKind::cuda, std::move(reader));
 }
 
 void PeerCopies::receive(Peer& peer, const Tensor& data) {
   cudaStream_t stream = receiving_.get();
-  for (std::size_t begin = 0; begin < data.bytes(); begin += slot_bytes) {
-    const std::uint32_t n = ++peer.received;
-    counters().wait(stream, peer.own->data() + arrived_at, n);
-    check(cudaMemcpyAsync(data.raw() + begin, slot(peer.own->data(), n),
-                          std::min(slot_bytes, data.bytes() - begin), cudaMemcpyDeviceToDevice,
-                          stream),
-          "cudaMemcpyAsync from a mailbox");
-    counters().write(stream, peer.theirs->data() + freed_at, n);
+  // The last one at this address: one before may not have been told the sender yet.
+  const auto latest_first = std::views::reverse(peer.arrivals);
+  const auto landed = std::ranges::find(latest_first, data.raw(), &Peer::Arrival::landing);
+  if (landed != latest_first.end()) {
+    wait_for_counter(stream, peer.own->arrived(), landed->last);
+    return;
   }
+  peer.received = before_message(peer.received, pieces_of(data.bytes()), *peer.own);
+  for (std::size_t begin = 0; begin < data.bytes(); begin += Mailbox::slot_bytes) {
+    const std::uint32_t n = ++peer.received;
+    wait_for_counter(stream, peer.own->arrived(), n);
+    check(cudaMemcpyAsync(data.raw() + begin, peer.own->slot_of(n),
+                          std::min(Mailbox::slot_bytes, data.bytes() - begin),
+                          cudaMemcpyDeviceToDevice, stream),
+          "cudaMemcpyAsync from a mailbox");
+    peer.arrivals.push_back({n, {}});
+    free_slots(peer);
+  }
+}
+
+void PeerCopies::free_slots(Peer& peer) {
+  std::uint32_t last = 0;
+  for (; !peer.arrivals.empty() && peer.arrivals.front().reader.expired();
+       peer.arrivals.pop_front()) {
+    last = peer.arrivals.front().last;
+  }
+  if (last > 0) write_counter(receiving_.get(), peer.theirs->freed(), last);
 }
 
 bool PeerCopies::idle() const {
@@ -342,7 +308,7 @@ bool PeerCopies::idle() const {
   return true;
 }
 
-void PeerCopies::close() {
+void PeerCopies::part_from(std::span<const int> peers) {
   const auto begin = std::chrono::steady_clock::now();
   while (!idle()) {
     if (std::chrono::steady_clock::now() - begin > std::chrono::duration<double>(timeout_)) {
@@ -351,14 +317,16 @@ void PeerCopies::close() {
     std::this_thread::sleep_for(std::chrono::microseconds(50));
   }
   std::vector<int> reached;
-  for (const auto& [number, peer] : met_) {
-    if (peer != nullptr) reached.push_back(number);
+  for (const int peer : peers) {
+    const auto met = met_.find(peer);
+    if (met != met_.end() && met->second != nullptr) reached.push_back(peer);
   }
   if (reached.empty()) return;
-  const std::vector<Bytes> nothing(reached.size(), to_bytes(true));
-  static_cast<void>(swap(reached, nothing));  // their streams are done with our mailboxes, too
-  for (const int number : reached) met_.at(number)->theirs.reset();
-  static_cast<void>(swap(reached, nothing));  // nobody has our mailboxes mapped any more
+  const std::vector<HostBytes> nothing(reached.size(), to_bytes(true));
+  static_cast<void>(swap_(reached, nothing));  // their streams are done with our mailboxes, too
+  for (const int peer : reached) met_.at(peer)->theirs.reset();
+  static_cast<void>(swap_(reached, nothing));  // nobody has our mailboxes mapped any more
+  for (const int peer : reached) met_.erase(peer);
 }
 
 // Streams that wait for a counter would be waited for at the end of the process.
@@ -367,16 +335,18 @@ void PeerCopies::let_go() noexcept {
   if (cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) != cudaSuccess) return;
   for (const auto& [number, peer] : met_) {
     if (peer == nullptr) continue;
-    for (const auto& [at, n] : {std::pair{arrived_at, peer->received}, {freed_at, peer->sent}}) {
-      log_failure(
-          cudaMemcpyAsync(peer->own->data() + at, &n, sizeof n, cudaMemcpyHostToDevice, stream),
-          "cudaMemcpyAsync of a counter");
+    if (peer->own != nullptr) {
+      for (const auto& [counter, n] :
+           {std::pair{peer->own->arrived(), peer->received}, {peer->own->freed(), peer->sent}}) {
+        log_cuda_failure(cudaMemcpyAsync(counter, &n, sizeof n, cudaMemcpyHostToDevice, stream),
+                         "cudaMemcpyAsync of a counter");
+      }
     }
     // A peer may use its mailbox yet: memory and mapping stay until the process ends.
     static_cast<void>(peer->own.release());
     static_cast<void>(peer->theirs.release());
   }
-  log_failure(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
+  log_cuda_failure(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
 }
 
 PeerCopies::~PeerCopies() {
@@ -384,7 +354,9 @@ PeerCopies::~PeerCopies() {
     if (std::uncaught_exceptions() > exceptions_) {
       let_go();
     } else {
-      close();
+      std::vector<int> all;
+      for (const auto& [number, peer] : met_) all.push_back(number);
+      part_from(all);
     }
   } catch (const std::exception& e) {
     log_error("{}", e.what());

@@ -4,11 +4,12 @@
 // NCCL moves data with kernels of its own. They take multiprocessors from an attention under way,
 // and wait until it lets go of some. Copy engines do neither.
 //
-// Each of two ranks owns a mailbox on its GPU that the other has mapped (CUDA IPC): slots for what
-// comes, and two counters, which streams wait for and write without the host. A message is cut into
-// pieces of a slot. For piece n the sender's stream waits until piece n - slots has left the slot,
-// copies, and writes n to the receiver's `arrived`; the receiver's stream waits for that, copies
-// the piece to its place, and writes n to the sender's `freed`.
+// Each of two ranks owns a mailbox (mailbox.h) on its GPU that the other has mapped. A message is
+// cut into pieces of a slot. For piece n the sender's stream waits until piece n - slots has left
+// the slot, copies, and writes n to the receiver's `arrived`; the receiver's stream waits for that,
+// copies the piece to its place, and writes n to the sender's `freed`. Where there is room a
+// message can be read in the mailbox instead: that second copy, within a GPU, is a kernel and waits
+// for multiprocessors, which an attention holds for milliseconds.
 //
 // One stream sends and one receives for all peers, in order of the distance (to - from) mod size on
 // both sides, so that of the messages under way there is always one that both sides have come to:
@@ -28,9 +29,8 @@ namespace weft {
 
 class PeerCopies {
  public:
-  /// `comm` joins the same ranks: they are introduced to each other through it, on `stream`. Both
-  /// outlive this. `timeout`: seconds to wait for transfers under way at the end.
-  PeerCopies(NcclComm& comm, cudaStream_t stream, int rank, int size, double timeout);
+  /// `timeout`: seconds to wait for transfers under way at the end.
+  PeerCopies(PeerSwap swap, int rank, int size, double timeout);
   /// Collective over the ranks that were met; while an exception unwinds, transfers are let go.
   ~PeerCopies();
   PeerCopies(const PeerCopies&) = delete;
@@ -41,6 +41,9 @@ class PeerCopies {
 
   /// Meets the peers of these messages that are new; the host waits for them to come, too.
   void meet(std::span<const TensorMessage> sends, std::span<const TensorMessage> receives);
+  /// See DeviceLink.
+  void make_room(int from, int to, std::size_t bytes);
+  [[nodiscard]] Tensor landing(int from, const Shape& shape, DType dtype);
   /// Whether a message with a peer that was met goes this way: the GPUs are of one host and can map
   /// each other's memory, it is wanted() on both sides, and the message is not too long. Both sides
   /// answer alike.
@@ -54,20 +57,18 @@ class PeerCopies {
 
  private:
   struct Peer;
-  using Bytes = std::vector<std::byte>;
 
-  void introduce(std::span<const int> peers);
-  /// own[i] to peers[i]; returns what they sent. Of one size everywhere.
-  std::vector<Bytes> swap(std::span<const int> peers, const std::vector<Bytes>& own);
+  /// `slots`: of this rank's mailbox for each.
+  void introduce(std::span<const int> peers, std::span<const std::uint32_t> slots);
+  void part_from(std::span<const int> peers);
   std::vector<TensorMessage> by_distance(std::span<const TensorMessage> messages, int sign) const;
   void send(Peer& peer, const Tensor& data);
   void receive(Peer& peer, const Tensor& data);
+  void free_slots(Peer& peer);
   [[nodiscard]] bool idle() const;
-  void close();
   void let_go() noexcept;
 
-  NcclComm& comm_;
-  cudaStream_t stream_;
+  PeerSwap swap_;
   int rank_, size_;
   double timeout_;
   std::map<int, std::unique_ptr<Peer>> met_;  // nullptr: not reached

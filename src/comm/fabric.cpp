@@ -40,6 +40,12 @@ void TensorLink::count_sent(std::span<const TensorMessage> sends) {
   }
 }
 
+void TensorLink::make_room(int /*from*/, int /*to*/, std::size_t /*bytes*/) {}
+
+Tensor TensorLink::landing(int /*from*/, const Shape& shape, DType dtype, DeviceKind device) {
+  return Tensor::empty(shape, dtype, device);
+}
+
 TensorLink::Pending start_all_gather(TensorLink& link, const Tensor& whole,
                                      std::span<const std::int64_t> begins) {
   const int size = link.size();
@@ -84,11 +90,30 @@ std::string shared_gpu(const Communicator& world) {
   return shared;
 }
 
-std::shared_ptr<DeviceLink> make_world_link(const Communicator& world, double timeout) {
+std::vector<HostBytes> swap_bytes(const Communicator& world, int tag, std::span<const int> peers,
+                                  std::span<const HostBytes> own) {
+  std::vector<HostBytes> theirs(own.begin(), own.end());
+  std::vector<Communicator::Pending> under_way;
+  for (std::size_t i = 0; i < peers.size(); ++i) {
+    under_way.push_back(world.start_receive(theirs[i], peers[i], tag));
+  }
+  for (std::size_t i = 0; i < peers.size(); ++i) {
+    under_way.push_back(world.start_send(own[i], peers[i], tag));
+  }
+  for (auto& transfer : under_way) transfer.wait();
+  return theirs;
+}
+
+/// `tag`: of a lane. `world` outlives the link.
+std::shared_ptr<DeviceLink> make_world_link(const Communicator& world, int tag, double timeout) {
   DeviceLinkId id{};
   if (world.rank() == 0) id = make_device_link_id();
   world.broadcast(id, 0);
-  return make_device_link(id, world.rank(), world.size(), timeout);
+  return make_device_link(
+      id, world.rank(), world.size(), timeout,
+      [&world, tag](std::span<const int> peers, std::span<const HostBytes> own) {
+        return swap_bytes(world, tag, peers, own);
+      });
 }
 
 /// The world's numbers of the ranks of `group`. Collective over it.
@@ -136,7 +161,9 @@ void Fabric::prepare() {
   const std::string shared = shared_gpu(f.world);
   f.staged = !shared.empty();
   if (!f.staged) {
-    for (auto& lane : f.lanes) lane = make_world_link(f.world, f.timeout);
+    for (std::size_t lane = 0; lane < f.lanes.size(); ++lane) {
+      f.lanes[lane] = make_world_link(f.world, static_cast<int>(lane), f.timeout);
+    }
   } else if (f.world.rank() == 0) {
     log_warn(
         "{}: tensors between ranks go through host memory, which is slow; give every rank a "
@@ -160,6 +187,7 @@ std::unique_ptr<TensorLink> Fabric::make_link(const Communicator& group, Lane la
   if (f.device == DeviceKind::cpu || group.size() == 1) return make_mpi_link(group);
   prepare();
   if (f.staged) return make_staged_link(make_mpi_link(group));
+  for (const auto& each : f.lanes) each->bring_up();
   auto made = make_nccl_link(f.lanes[static_cast<std::size_t>(lane)], group.rank(),
                              world_ranks(group, f.world.rank()));
   greet(*made);

@@ -1,6 +1,7 @@
 // CUDA tensors between ranks of a group by the DeviceLink of a lane, which knows the world's ranks.
 #include <exception>
 
+#include "weft/base/error.h"
 #include "weft/base/log.h"
 
 #include "fabric_links.h"
@@ -54,7 +55,7 @@ class NcclLink final : public TensorLink {
     check_messages(receives, DeviceKind::cuda);
     if (sends.empty() && receives.empty()) return {};
     for (auto* list : {&sends, &receives}) {
-      for (TensorMessage& m : *list) m.peer = ranks_[static_cast<std::size_t>(m.peer)];
+      for (TensorMessage& m : *list) m.peer = world_rank(m.peer);
     }
     const std::int64_t number = device_->start(sends, receives);
     count_sent(sends);
@@ -62,7 +63,18 @@ class NcclLink final : public TensorLink {
         std::make_unique<NcclPending>(device_, number, std::move(sends), std::move(receives)));
   }
 
+  void make_room(int from, int to, std::size_t bytes) override {
+    device_->make_room(world_rank(from), world_rank(to), bytes);
+  }
+
+  Tensor landing(int from, const Shape& shape, DType dtype, DeviceKind device) override {
+    WEFT_ASSERT(device == DeviceKind::cuda, "space for a message on {}", device_name(device));
+    return device_->landing(world_rank(from), shape, dtype);
+  }
+
  private:
+  [[nodiscard]] int world_rank(int rank) const { return ranks_[static_cast<std::size_t>(rank)]; }
+
   std::shared_ptr<DeviceLink> device_;
   std::vector<int> ranks_;
 };

@@ -14,10 +14,9 @@ class LinkPending final : public WeightPeers::Pending {
 
 }  // namespace
 
-LinkedWeightPeers::LinkedWeightPeers(std::unique_ptr<TensorLink> link) : link_(std::move(link)) {}
-
 std::unique_ptr<WeightPeers::Pending> LinkedWeightPeers::start_gather(
     const Tensor& flat, std::span<const std::int64_t> begins) {
+  if (link_ == nullptr) link_ = fabric_.link(comm_, Fabric::Lane::second);
   return std::make_unique<LinkPending>(start_all_gather(*link_, flat, begins));
 }
 

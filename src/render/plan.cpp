@@ -107,6 +107,8 @@ struct MemoryModel {
     per_token =
         element * static_cast<double>((shared ? 9 : 5) * transformer.dim + transformer.ffn) +
         4.0 * static_cast<double>(model.transformer.head_dim);
+    // What a ring keeps for the keys and values that come (device_link_room_bytes).
+    if (plan.grid.ring > 1 && !cpu) per_token += 5 * element * static_cast<double>(transformer.dim);
     const Box one_frame{{Range{0, 1}, clip.latents.rows(), clip.latents.cols()}};
     const VaeSize vae = cost_size(model.vae);
     const double weights =

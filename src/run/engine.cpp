@@ -26,7 +26,7 @@ std::optional<GpuEnergy> make_energy(const Machine& machine, const Session& sess
 std::unique_ptr<LinkedWeightPeers> make_peers(Fabric& fabric, const Communicator& comm) {
   if (comm.size() == 1) return nullptr;
   fabric.prepare();
-  return std::make_unique<LinkedWeightPeers>(fabric.link(comm, Fabric::Lane::second));
+  return std::make_unique<LinkedWeightPeers>(fabric, comm);
 }
 
 }  // namespace

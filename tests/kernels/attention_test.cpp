@@ -1,6 +1,7 @@
 #include "reference/attention.h"
 
 #include "op_test.h"
+#include "reference/merge_attention.h"
 
 namespace weft {
 namespace {
@@ -92,6 +93,33 @@ TEST_P(AttentionTest, tensors_may_start_anywhere) {
       compare_random(c, false, 2, true);
       compare_random(c, true, 0, true);
     }
+  }
+}
+
+// As the blocks of a ring: results over other keys are there, of lse near, far above and far below.
+TEST_P(AttentionTest, may_be_added_to_that_over_other_keys) {
+  for (const Case& c : cases) {
+    SCOPED_TRACE(
+        fmt::format("{} queries, {} keys, {} heads of {}", c.queries, c.keys, c.heads, c.width));
+    const float scale = 1 / std::sqrt(static_cast<float>(c.width));
+    const Tensor q = random_act({c.queries, c.heads, c.width}, 1);
+    const Tensor k = random_act({c.keys, c.heads, c.width}, 2), v = random_act(k.shape(), 3);
+    const Tensor other = random_act(q.shape(), 4);
+    Tensor other_lse = random_tensor({c.heads, c.queries}, 5, 2);
+    for (std::int64_t i = 0; i < other_lse.numel(); ++i) {
+      other_lse.data<float>()[i] += std::log(static_cast<float>(c.keys));
+      if (i % 7 == 3) other_lse.data<float>()[i] = i % 2 == 0 ? 30.F : -INFINITY;
+    }
+    Tensor lse;
+    const Tensor out = run_on(other, [&](const Backend& on, Tensor y) {
+      const Tensor moved = on.in(other_lse);
+      on.ops.add_attention(on.act(q), on.act(k), on.act(v), scale, y, moved);
+      lse = moved.to(DeviceKind::cpu).clone();
+    });
+    const auto here = reference::attention(q, k, v, {.scale = scale});
+    const auto expected = reference::merge_attention(other, other_lse, here.out, here.lse);
+    EXPECT_LT(relative_error(out, expected.out), out_bound());
+    EXPECT_LT(relative_error(lse, expected.lse), lse_bound());
   }
 }
 

@@ -154,6 +154,68 @@ void order_with_compute(TensorLink& first, TensorLink& second) {
   }
 }
 
+// Pairs of blocks go round the ring and are read where they land, as keys and values are: behind a
+// copy that takes its time, while the block is handed on and the next one comes. Blocks of two
+// sizes, the second in a larger room. A block overwritten before it is read, handed on too early or
+// taken for the one before would be seen at its ends or in the middle.
+void read_where_they_land(TensorLink& link) {
+  constexpr int rounds = 60, patterns = 8, parts = 3;
+  constexpr std::int64_t seen_bytes = 1000;
+  const int size = link.size(), me = link.rank();
+  const int to = (me + 1) % size, from = (me + size - 1) % size;
+  const Tensor large = filled(std::int64_t{64} << 20, 1), large_copy = large.clone();
+  struct Pair {
+    Tensor first, second;
+  };
+  for (const std::int64_t bytes : {std::int64_t{5'000'003}, std::int64_t{70'000'001}}) {
+    std::vector<Tensor> fill;  // one more than is asked for: the second of a pair differs
+    for (int i = 0; i <= patterns; ++i) fill.push_back(filled(bytes, mark(me, i)));
+    const Pair own{fill[0].clone(), fill[0].clone()};
+    const Tensor seen =
+        Tensor::zeros({rounds * size * 2 * parts, seen_bytes}, DType::u8, DeviceKind::cuda);
+    std::int64_t line = 0;
+    const auto look = [&](const Tensor& block) {
+      for (const std::int64_t at : {std::int64_t{0}, bytes / 2, bytes - seen_bytes}) {
+        copy(block.slice(at, at + seen_bytes), seen.slice(line, line + 1).reshape({seen_bytes}));
+        ++line;
+      }
+    };
+    for (int round = 0; round < rounds; ++round) {
+      link.make_room(from, to, static_cast<std::size_t>(bytes));
+      copy(fill[static_cast<std::size_t>(round % patterns)], own.first);
+      copy(fill[static_cast<std::size_t>(round % patterns + 1)], own.second);
+      Pair held = own;
+      for (int step = 0; step < size; ++step) {
+        Pair coming;
+        TensorLink::Pending arriving;
+        if (step + 1 < size) {
+          coming.first = link.landing(from, {bytes}, DType::u8, DeviceKind::cuda);
+          coming.second = link.landing(from, {bytes}, DType::u8, DeviceKind::cuda);
+          arriving = link.start({{held.first, to}, {held.second, to}},
+                                {{coming.first, from}, {coming.second, from}});
+        }
+        copy(large, large_copy);
+        look(held.first);
+        look(held.second);
+        arriving.finish();
+        held = coming;
+      }
+    }
+    const Tensor got = seen.to(DeviceKind::cpu);
+    for (std::int64_t i = 0; i < line; ++i) {
+      const int second = static_cast<int>(i / parts % 2), step = static_cast<int>(i / 2 / parts);
+      const int round = step / size, owner = (me + size - step % size) % size;
+      const auto want = static_cast<std::uint8_t>(mark(owner, round % patterns + second));
+      for (const std::uint8_t byte : got.slice(i, i + 1).span<std::uint8_t>()) {
+        if (byte != want) {
+          fail("read where they land: {} bytes, round {}, step {}, part {}: {}, want {}", bytes,
+               round, step % size, i % parts, byte, want);
+        }
+      }
+    }
+  }
+}
+
 void wait_for_gpu() {
   static_cast<void>(filled(1, 0).to(DeviceKind::cpu));  // a copy to the host waits for the stream
 }
@@ -216,6 +278,11 @@ int run(const Session& session, bool shared) {
   done("all-gather");
   long_messages(*first);
   done("long messages");
+  if (world.size() > 1) {
+    read_where_they_land(*first);
+    all_to_all(*first, "all-to-all in a larger room");
+    done("read where they land");
+  }
   if (world.size() == 1) return 0;
   order_with_compute(*first, *second);
   done("order with the compute stream");

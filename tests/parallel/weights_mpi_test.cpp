@@ -16,7 +16,7 @@ using test::TempFolder;
 using Mode = WeightSource::Mode;
 
 std::unique_ptr<LinkedWeightPeers> make_peers(Fabric& fabric, const Communicator& world) {
-  return std::make_unique<LinkedWeightPeers>(fabric.link(world, Fabric::Lane::second));
+  return std::make_unique<LinkedWeightPeers>(fabric, world);
 }
 
 struct Case {

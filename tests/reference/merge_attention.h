@@ -6,9 +6,11 @@
 
 namespace weft::reference {
 
-/// Partial results over disjoint keys as one: out, part [N, H, d]; lse, part_lse [H, N].
-inline Attention merge_attention(const Tensor& out, const Tensor& lse, const Tensor& part,
-                                 const Tensor& part_lse) {
+/// Partial results over disjoint keys as one: out, part [N, H, d]; lse, part_lse [H, N]. The part's
+/// are tensors or values.
+template <class Part>
+Attention merge_attention(const Tensor& out, const Tensor& lse, const Part& part,
+                          const Part& part_lse) {
   const std::int64_t tokens = out.dim(0), heads = out.dim(1), width = out.dim(2);
   Attention merged{values(out), values(lse)};
   for (std::int64_t i = 0; i < tokens; ++i) {

@@ -22,5 +22,6 @@ inline double at(const Tensor& x, std::int64_t i) {
 }
 
 inline double& at(Values& x, std::int64_t i) { return x[static_cast<std::size_t>(i)]; }
+inline double at(const Values& x, std::int64_t i) { return x[static_cast<std::size_t>(i)]; }
 
 }  // namespace weft::reference

@@ -58,6 +58,12 @@ class TensorLink {
   /// circle of ranks to wait for one another.
   [[nodiscard]] virtual Pending start(std::vector<TensorMessage> sends,
                                       std::vector<TensorMessage> receives) = 0;
+  /// Prepares landing() for messages of up to `bytes` from rank `from`. Rank `to` calls it too,
+  /// with this rank as its `from`; nothing may be under way among them.
+  virtual void make_room(int from, int to, std::size_t bytes);
+  /// Space for the next message from that rank, where it may stay: see DeviceLink::landing().
+  [[nodiscard]] virtual Tensor landing(int from, const Shape& shape, DType dtype,
+                                       DeviceKind device);
   /// Payload bytes this rank has sent through this link.
   [[nodiscard]] std::int64_t bytes_sent() const { return bytes_sent_; }
 
@@ -102,8 +108,8 @@ class Fabric {
   /// world when it is the first of several ranks and nobody called prepare(). On GPUs the ranks of
   /// the group greet each other here, so that no start() has to wait for connections.
   [[nodiscard]] std::unique_ptr<TensorLink> link(const Communicator& group, Lane lane = Lane::main);
-  /// Brings NCCL up on every rank of world, or does nothing on the CPU, on one rank, and when that
-  /// is done. Collective over world.
+  /// Begins to bring NCCL up on every rank of world, or does nothing on the CPU, on one rank, and
+  /// when that is done; the first link() waits for it. Collective over world.
   void prepare();
   /// Error when the network of a GPU lane has failed. Cheap; called once a step.
   void check();

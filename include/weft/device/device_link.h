@@ -6,9 +6,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "weft/device/tensor.h"
 
@@ -27,6 +29,9 @@ struct TensorMessage {
 class DeviceLink {
  public:
   virtual ~DeviceLink() = default;
+  /// Waits until the others have come: before the first start(), so that what goes on meanwhile on
+  /// the host and the GPU does not meet transfers.
+  virtual void bring_up() = 0;
   /// Starts these sends and receives together, after everything that was asked of the compute
   /// stream so far. Returns a number for finish(). The host waits only for a peer it has never
   /// exchanged with (the two connect, and both must come), and does not wait for data. The tensors
@@ -36,6 +41,17 @@ class DeviceLink {
   /// What is asked of the compute stream from now on happens after transfer `number`; once for
   /// each. The host does not wait.
   virtual void finish(std::int64_t number) = 0;
+  /// Sees to it that landing() has space for messages of up to `bytes` from rank `from`, of which
+  /// two pairs may be held at a time. `to` calls it as well, with this rank as its `from`, before
+  /// anything else is exchanged among them; nothing may be under way there. Cheap where there is
+  /// room.
+  virtual void make_room(int from, int to, std::size_t bytes) = 0;
+  /// Space for the next message from that rank: where it arrives if its way and the room allow that
+  /// it is read there (copies within the GPU wait for multiprocessors, which an attention holds for
+  /// milliseconds), fresh memory else. Given to start() in the order in which it was asked for,
+  /// before any other space for messages from there. Let go of when the operations that read it
+  /// have been asked for.
+  [[nodiscard]] virtual Tensor landing(int from, const Shape& shape, DType dtype) = 0;
   /// Error when the network or a peer has failed (ncclCommGetAsyncError).
   virtual void check() = 0;
 };
@@ -48,14 +64,27 @@ std::string device_link_transport();
 
 /// GPU memory that a link keeps for each other rank of its host.
 inline constexpr std::size_t device_link_peer_bytes = std::size_t{64} << 20;
+/// GPU memory that make_room(bytes) keeps for messages from one rank, in place of that.
+constexpr std::size_t device_link_room_bytes(std::size_t bytes) {
+  // Two pairs of messages, and what stays empty at the end when a message begins anew at the front.
+  constexpr std::size_t slot = std::size_t{16} << 20;
+  return 5 * ((bytes + slot - 1) / slot) * slot;
+}
 
 using DeviceLinkId = std::array<std::byte, 128>;
 /// A new identity for a link, made on one rank and told to the others.
 DeviceLinkId make_device_link_id();
-/// Collective over `size` processes, each with a device of its own. Error when the others do not
-/// come within `timeout` seconds (here, or to a first message), or the library fails. Its end waits
-/// as long for transfers under way; while an exception unwinds they are aborted.
+using HostBytes = std::vector<std::byte>;
+/// Exchanges a few bytes of host memory with each of some ranks: own[i] goes to peers[i]; returns
+/// what they sent, of the same size. Collective over each pair, in an order that fits.
+using PeerSwap = std::function<std::vector<HostBytes>(std::span<const int> peers,
+                                                      std::span<const HostBytes> own)>;
+/// Collective over `size` processes, each with a device of its own. Returns at once, and comes up
+/// beside what the host does: bring_up(). Error when the others do not come within `timeout`
+/// seconds (there, or to a first message), or the library fails. Its end waits as long for
+/// transfers under way; while an exception unwinds they are aborted. `swap` introduces ranks to
+/// each other, also at the end.
 std::unique_ptr<DeviceLink> make_device_link(const DeviceLinkId& id, int rank, int size,
-                                             double timeout);
+                                             double timeout, PeerSwap swap);
 
 }  // namespace weft

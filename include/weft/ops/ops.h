@@ -142,6 +142,15 @@ class Ops {
   /// [N, H, d] act; lse, part_lse [H, N] float32.
   virtual void merge_attention(Tensor out, Tensor lse, const Tensor& part,
                                const Tensor& part_lse) = 0;
+  /// out [Nq, H, d] and lse [H, Nq] hold the attention over other keys; now that over k and v
+  /// [Nk, H, d] as well. All but lse of one type, act; no attention_input()s.
+  virtual void add_attention(const Tensor& q, const Tensor& k, const Tensor& v, float scale,
+                             Tensor out, Tensor lse) {
+    const Tensor part = Tensor::empty(out.shape(), out.dtype(), out.device());
+    const Tensor part_lse = Tensor::empty(lse.shape(), lse.dtype(), lse.device());
+    attention(q, k, v, {.scale = scale, .lse = part_lse}, part);
+    merge_attention(std::move(out), std::move(lse), part, part_lse);
+  }
   /// Latents to the rows of the patch embedding: y[(t,h,w), (c,i,j)] = z[c, t, 2h+i, 2w+j].
   /// z [C, T, 2h', 2w'] float32, y [T h' w', 4 C] act  (spec 4.2).
   virtual void patchify(const Tensor& z, Tensor y) = 0;

@@ -8,17 +8,18 @@ namespace weft {
 
 class LinkedWeightPeers final : public WeightPeers {
  public:
-  /// The link should be on a lane of its own where weights are gathered while a step computes, or
-  /// the step's own messages wait for them.
-  explicit LinkedWeightPeers(std::unique_ptr<TensorLink> link);
-  [[nodiscard]] int rank() const override { return link_->rank(); }
-  [[nodiscard]] int size() const override { return link_->size(); }
+  /// A link of `comm`'s ranks on the second lane, made when it is first used: where weights are
+  /// gathered while a step computes, the step's own messages do not wait for them. Both outlive
+  /// this.
+  LinkedWeightPeers(Fabric& fabric, const Communicator& comm) : fabric_(fabric), comm_(comm) {}
+  [[nodiscard]] int rank() const override { return comm_.rank(); }
+  [[nodiscard]] int size() const override { return comm_.size(); }
   [[nodiscard]] std::unique_ptr<Pending> start_gather(
       const Tensor& flat, std::span<const std::int64_t> begins) override;
-  /// Payload bytes this rank has sent.
-  [[nodiscard]] std::int64_t bytes_sent() const { return link_->bytes_sent(); }
 
  private:
+  Fabric& fabric_;
+  const Communicator& comm_;
   std::unique_ptr<TensorLink> link_;
 };
 
