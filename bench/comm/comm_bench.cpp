@@ -230,7 +230,7 @@ void add_ring_history(const Place& place) {
   const double sent = ranks > 2 ? 3 * whole_chunk : first_chunk + 2 * whole_chunk;
   add_case(place, fmt::format("ring_history/{} chunks, {:.0f} MB each", chunks, whole_chunk / 1e6),
            sent, sent, [place, layers, chunks] {
-             RingHistory history(place.fabric, place.world, layers, chunks);
+             RingHistory history(place.fabric, place.world, layers, DType::f32, chunks);
              for (int c = place.world.rank(); c < chunks; c += place.world.size()) {
                history.begin_chunk(c);
                for (int l = 0; l < std::ssize(layers); ++l) {

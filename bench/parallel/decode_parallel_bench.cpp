@@ -79,7 +79,7 @@ Result measure(const Arguments& a, int ranks, const Communicator& world, Fabric&
   Result result;
   std::vector<double> seconds;
   for (int i = 0; i < a.warm_up + a.repeat; ++i) {
-    RingHistory history(fabric, group, layers, static_cast<int>(z.dim(1)));
+    RingHistory history(fabric, group, layers, ops.activation(), static_cast<int>(z.dim(1)));
     ops.synchronize();
     world.barrier();
     const auto sent = static_cast<double>(fabric.bytes_sent());

@@ -55,10 +55,11 @@ void write_counter(cudaStream_t stream, Counter counter, std::uint32_t n) {
           "cuStreamWriteValue32");
 }
 
-OwnMailbox::OwnMailbox(std::uint32_t slots) : Mailbox(slots) {
+OwnMailbox::OwnMailbox(const MailboxSize& size) : Mailbox(size) {
   void* data = nullptr;
-  check(cudaMalloc(&data, counter_bytes + slots * slot_bytes),
-        fmt::format("cudaMalloc of a mailbox of {} MB", slots * slot_bytes >> 20));
+  const std::size_t bytes = size.slots * size.slot_bytes;
+  check(cudaMalloc(&data, counter_bytes + bytes),
+        fmt::format("cudaMalloc of a mailbox of {} MB", bytes >> 20));
   data_ = static_cast<std::byte*>(data);
   check(cudaMemset(data_, 0, counter_bytes), "cudaMemset");
   check(cudaStreamSynchronize(nullptr), "clearing a mailbox");  // not the device: others may wait
@@ -72,8 +73,8 @@ cudaIpcMemHandle_t OwnMailbox::handle() const {
   return handle;
 }
 
-MappedMailbox::MappedMailbox(const cudaIpcMemHandle_t& handle, std::uint32_t slots)
-    : Mailbox(slots) {
+MappedMailbox::MappedMailbox(const cudaIpcMemHandle_t& handle, const MailboxSize& size)
+    : Mailbox(size) {
   void* data = nullptr;
   status_ = cudaIpcOpenMemHandle(&data, handle, cudaIpcMemLazyEnablePeerAccess);
   static_cast<void>(cudaGetLastError());

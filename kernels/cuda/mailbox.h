@@ -7,6 +7,7 @@
 #include <string>
 
 #include "check.h"
+#include "mailbox_size.h"
 
 namespace weft {
 
@@ -20,14 +21,12 @@ void wait_for_counter(cudaStream_t stream, Counter counter, std::uint32_t n);
 /// After everything asked of the stream before, which is visible to who sees the counter.
 void write_counter(cudaStream_t stream, Counter counter, std::uint32_t n);
 
-/// What both sides see. Piece n (from 1) of what was ever sent lies in slot (n - 1) mod slots.
+/// What both sides see.
 class Mailbox {
  public:
-  static constexpr std::size_t slot_bytes = std::size_t{16} << 20;
-
-  [[nodiscard]] std::uint32_t slots() const { return slots_; }
+  [[nodiscard]] const MailboxSize& size() const { return size_; }
   [[nodiscard]] std::byte* slot_of(std::uint32_t piece) const {
-    return data_ + counter_bytes + (piece - 1) % slots_ * slot_bytes;
+    return data_ + counter_bytes + size_.slot_of(piece) * size_.slot_bytes;
   }
   /// Pieces that have come into this mailbox.
   [[nodiscard]] Counter arrived() const { return data_; }
@@ -35,16 +34,16 @@ class Mailbox {
   [[nodiscard]] Counter freed() const { return data_ + counter_bytes / 2; }
 
  protected:
-  explicit Mailbox(std::uint32_t slots) : slots_(slots) {}
+  explicit Mailbox(const MailboxSize& size) : size_(size) {}
   static constexpr std::size_t counter_bytes = 4096;  // keeps the slots aligned
   std::byte* data_ = nullptr;
-  std::uint32_t slots_;
+  MailboxSize size_;
 };
 
 /// A mailbox of this GPU.
 class OwnMailbox : public Mailbox {
  public:
-  explicit OwnMailbox(std::uint32_t slots);
+  explicit OwnMailbox(const MailboxSize& size);
   ~OwnMailbox();  // waits for the GPU
   OwnMailbox(const OwnMailbox&) = delete;
   OwnMailbox& operator=(const OwnMailbox&) = delete;
@@ -54,7 +53,7 @@ class OwnMailbox : public Mailbox {
 /// The mailbox of a peer's GPU for this rank.
 class MappedMailbox : public Mailbox {
  public:
-  MappedMailbox(const cudaIpcMemHandle_t& handle, std::uint32_t slots);
+  MappedMailbox(const cudaIpcMemHandle_t& handle, const MailboxSize& size);
   ~MappedMailbox();
   MappedMailbox(const MappedMailbox&) = delete;
   MappedMailbox& operator=(const MappedMailbox&) = delete;

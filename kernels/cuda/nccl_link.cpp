@@ -31,8 +31,10 @@ class NcclLink final : public DeviceLink {
   std::int64_t start(std::span<const TensorMessage> sends,
                      std::span<const TensorMessage> receives) override {
     copies_.meet(sends, receives);
-    const auto [near_sends, far_sends] = by_way(sends);
-    const auto [near_receives, far_receives] = by_way(receives);
+    const auto [near_sends, far_sends] =
+        by_way(sends, [&](const TensorMessage& m) { return copies_.sends(m); });
+    const auto [near_receives, far_receives] =
+        by_way(receives, [&](const TensorMessage& m) { return copies_.receives(m); });
     // Recording an event again leaves alone what waits for its earlier record.
     ready_.record(cuda_stream());
     std::vector<cudaStream_t> busy = copies_.exchange(near_sends, near_receives, ready_);
@@ -58,8 +60,8 @@ class NcclLink final : public DeviceLink {
     }
   }
 
-  void make_room(int from, int to, std::size_t bytes) override {
-    copies_.make_room(from, to, bytes);
+  void make_room(int from, int to, const LinkRoom& room) override {
+    copies_.make_room(from, to, room);
   }
   Tensor landing(int from, const Shape& shape, DType dtype) override {
     return copies_.landing(from, shape, dtype);
@@ -69,9 +71,11 @@ class NcclLink final : public DeviceLink {
 
  private:
   /// Those that copies carry, and the others.
-  std::array<std::vector<TensorMessage>, 2> by_way(std::span<const TensorMessage> messages) const {
+  template <class F>
+  static std::array<std::vector<TensorMessage>, 2> by_way(std::span<const TensorMessage> messages,
+                                                          F carried) {
     std::array<std::vector<TensorMessage>, 2> ways;
-    for (const TensorMessage& m : messages) ways[copies_.carries(m) ? 0 : 1].push_back(m);
+    for (const TensorMessage& m : messages) ways[carried(m) ? 0 : 1].push_back(m);
     return ways;
   }
   NcclEvent take_event() {

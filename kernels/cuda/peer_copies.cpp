@@ -22,29 +22,10 @@
 namespace weft {
 namespace {
 
-constexpr std::uint32_t default_slots = 4;
-// A piece is three entries in the queue of a stream. When that is full (some 1024), the host waits
-// for the receiver. That is the next rank, where the histories of the sharded decoder go round: all
-// would wait if a chunk's were 341 pieces for each rank. 30 layers, of which half are of the
-// longest, stay below with two ranks.
-constexpr std::size_t longest = 45 * Mailbox::slot_bytes;
-static_assert(default_slots * Mailbox::slot_bytes == device_link_peer_bytes);
+constexpr std::uint32_t most_pieces = 45;  // of a message: device_link_pieces
 
-std::uint32_t pieces_of(std::size_t bytes) {
-  return static_cast<std::uint32_t>((bytes + Mailbox::slot_bytes - 1) / Mailbox::slot_bytes);
-}
-
-/// Whether a message lies in consecutive slots, so that it can be read there.
-bool in_one_piece(std::uint32_t pieces, const Mailbox& mailbox) {
-  return pieces * 4 <= mailbox.slots();
-}
-
-/// The last number before the message that follows piece n: such a message begins anew in front
-/// when it would reach over the end. Both sides count the slots left out.
-std::uint32_t before_message(std::uint32_t n, std::uint32_t pieces, const Mailbox& mailbox) {
-  const std::uint32_t used = n % mailbox.slots();
-  const bool anew = in_one_piece(pieces, mailbox) && used + pieces > mailbox.slots();
-  return anew ? n + mailbox.slots() - used : n;
+bool short_enough(const MailboxSize& mailbox, std::size_t bytes) {
+  return mailbox.pieces_of(bytes) <= most_pieces;
 }
 
 /// What a rank tells of itself before anything is mapped.
@@ -52,7 +33,7 @@ struct Card {
   std::array<char, 40> boot;  // of the kernel it runs on: differs between hosts
   std::array<char, 24> bus;   // of its GPU
   bool willing;
-  std::uint32_t slots;  // of its mailbox for the other
+  MailboxSize size;  // of its mailbox for the other
 };
 
 Card own_card() {
@@ -108,6 +89,7 @@ struct PeerCopies::Peer {
     std::weak_ptr<void> reader;    // expired: its slots may be used again
     std::byte* landing = nullptr;  // where it is read, or nullptr: it was copied
   };
+  LinkRoom room;  // of this rank's mailbox
   std::unique_ptr<OwnMailbox> own;
   std::unique_ptr<MappedMailbox> theirs;
   std::uint32_t sent = 0, received = 0;  // pieces, also slots left out
@@ -124,48 +106,52 @@ PeerCopies::PeerCopies(PeerSwap swap, int rank, int size, double timeout)
 
 void PeerCopies::meet(std::span<const TensorMessage> sends,
                       std::span<const TensorMessage> receives) {
-  std::vector<int> fresh;
+  std::map<int, LinkRoom> fresh;
   for (const auto& list : {sends, receives}) {
     for (const TensorMessage& m : list) {
-      if (!met_.contains(m.peer)) fresh.push_back(m.peer);
+      if (!met_.contains(m.peer)) fresh[m.peer] = {};
     }
   }
-  std::ranges::sort(fresh);
-  fresh.erase(std::ranges::unique(fresh).begin(), fresh.end());
-  if (!fresh.empty()) introduce(fresh, std::vector(fresh.size(), default_slots));
+  if (!fresh.empty()) introduce(fresh);
 }
 
-void PeerCopies::make_room(int from, int to, std::size_t bytes) {
-  const std::size_t room = bytes > longest ? 0 : device_link_room_bytes(bytes);
-  const std::uint32_t slots = std::max(default_slots, pieces_of(room));
+void PeerCopies::make_room(int from, int to, const LinkRoom& asked) {
+  LinkRoom room = asked;
+  const std::size_t piece = std::max(room.piece, device_link_piece_bytes);
+  if (room.landing > most_pieces * piece) room.landing = 0;  // NCCL carries those
   // Both sides of a pair find the same: what one has of its own, the other has mapped.
   const auto lacks = [&](int rank, const auto& mailbox) {
     const auto met = met_.find(rank);
-    return met == met_.end() ||
-           (met->second != nullptr && ((*met->second).*mailbox)->slots() < slots);
+    return rank >= 0 && (met == met_.end() ||
+                         (met->second != nullptr && !((*met->second).*mailbox)->size().has(room)));
   };
-  std::vector<int> peers;
-  if (lacks(from, &Peer::own)) peers.push_back(from);
-  if (lacks(to, &Peer::theirs)) peers.push_back(to);
-  std::ranges::sort(peers);
-  peers.erase(std::ranges::unique(peers).begin(), peers.end());
+  std::map<int, LinkRoom> peers;
+  if (lacks(from, &Peer::own)) peers[from] = {};
+  if (lacks(to, &Peer::theirs)) peers[to] = {};
   if (peers.empty()) return;
-  part_from(peers);
-  std::vector<std::uint32_t> own;
-  for (const int peer : peers) own.push_back(peer == from ? slots : default_slots);
-  introduce(peers, own);
+  std::vector<int> parting;
+  for (auto& [number, wanted] : peers) {
+    parting.push_back(number);
+    if (const auto met = met_.find(number); met != met_.end()) wanted = met->second->room;
+    if (number != from) continue;
+    wanted = {std::max(wanted.landing, room.landing), std::max(wanted.piece, room.piece)};
+  }
+  part_from(parting);
+  introduce(peers);
 }
 
-void PeerCopies::introduce(std::span<const int> peers, std::span<const std::uint32_t> slots) {
+void PeerCopies::introduce(const std::map<int, LinkRoom>& rooms) {
+  std::vector<int> peers;
+  std::vector<HostBytes> cards;
+  Card own = own_card();
+  for (const auto& [number, room] : rooms) {
+    peers.push_back(number);
+    own.size = MailboxSize::of(room);
+    cards.push_back(to_bytes(own));
+  }
   const auto all = [&](const auto& value) {
     return std::vector<HostBytes>(peers.size(), to_bytes(value));
   };
-  Card own = own_card();
-  std::vector<HostBytes> cards;
-  for (const std::uint32_t count : slots) {
-    own.slots = count;
-    cards.push_back(to_bytes(own));
-  }
   cards = swap_(peers, cards);
   std::vector<std::string> problems(peers.size());
   std::vector<std::unique_ptr<Peer>> reached(peers.size());
@@ -176,7 +162,8 @@ void PeerCopies::introduce(std::span<const int> peers, std::span<const std::uint
     near[i] = card.boot == own.boot && card.willing && own.willing;
     if (!near[i]) continue;
     reached[i] = std::make_unique<Peer>();
-    reached[i]->own = std::make_unique<OwnMailbox>(slots[i]);
+    reached[i]->room = rooms.at(peers[i]);
+    reached[i]->own = std::make_unique<OwnMailbox>(MailboxSize::of(reached[i]->room));
     handles[i] = to_bytes(reached[i]->own->handle());
   }
   handles = swap_(peers, handles);
@@ -186,7 +173,7 @@ void PeerCopies::introduce(std::span<const int> peers, std::span<const std::uint
     problems[i] = unreachable(card);
     if (problems[i].empty()) {
       reached[i]->theirs =
-          std::make_unique<MappedMailbox>(from_bytes<cudaIpcMemHandle_t>(handles[i]), card.slots);
+          std::make_unique<MappedMailbox>(from_bytes<cudaIpcMemHandle_t>(handles[i]), card.size);
       problems[i] = reached[i]->theirs->problem();
     }
     answers[i] = to_bytes(problems[i].empty());
@@ -207,8 +194,14 @@ void PeerCopies::introduce(std::span<const int> peers, std::span<const std::uint
   }
 }
 
-bool PeerCopies::carries(const TensorMessage& message) const {
-  return met_.at(message.peer) != nullptr && message.data.bytes() <= longest;
+bool PeerCopies::sends(const TensorMessage& message) const {
+  const auto& peer = met_.at(message.peer);
+  return peer != nullptr && short_enough(peer->theirs->size(), message.data.bytes());
+}
+
+bool PeerCopies::receives(const TensorMessage& message) const {
+  const auto& peer = met_.at(message.peer);
+  return peer != nullptr && short_enough(peer->own->size(), message.data.bytes());
 }
 
 std::vector<TensorMessage> PeerCopies::by_distance(std::span<const TensorMessage> messages,
@@ -239,14 +232,13 @@ std::vector<cudaStream_t> PeerCopies::exchange(std::span<const TensorMessage> se
 
 void PeerCopies::send(Peer& peer, const Tensor& data) {
   cudaStream_t stream = sending_.get();
-  const std::uint32_t slots = peer.theirs->slots();
-  peer.sent = before_message(peer.sent, pieces_of(data.bytes()), *peer.theirs);
-  for (std::size_t begin = 0; begin < data.bytes(); begin += Mailbox::slot_bytes) {
+  const auto [slots, piece] = peer.theirs->size();
+  peer.sent = peer.theirs->size().before_message(peer.sent, data.bytes());
+  for (std::size_t begin = 0; begin < data.bytes(); begin += piece) {
     const std::uint32_t n = ++peer.sent;
     if (n > slots) wait_for_counter(stream, peer.own->freed(), n - slots);
     check(cudaMemcpyAsync(peer.theirs->slot_of(n), data.raw() + begin,
-                          std::min(Mailbox::slot_bytes, data.bytes() - begin),
-                          cudaMemcpyDeviceToDevice, stream),
+                          std::min(piece, data.bytes() - begin), cudaMemcpyDeviceToDevice, stream),
           "cudaMemcpyAsync to another GPU");
     write_counter(stream, peer.theirs->arrived(), n);
   }
@@ -256,14 +248,15 @@ Tensor PeerCopies::landing(int from, const Shape& shape, DType dtype) {
   const auto met = met_.find(from);
   Peer* peer = met == met_.end() ? nullptr : met->second.get();
   const std::size_t bytes = static_cast<std::size_t>(shape.numel()) * dtype_size(dtype);
-  const std::uint32_t pieces = pieces_of(bytes);
-  if (peer == nullptr || bytes == 0 || bytes > longest || !in_one_piece(pieces, *peer->own)) {
+  if (peer == nullptr || bytes == 0 || !short_enough(peer->own->size(), bytes) ||
+      !peer->own->size().in_consecutive_slots(bytes)) {
     return Tensor::empty(shape, dtype, DeviceKind::cuda);
   }
-  const std::uint32_t before = before_message(peer->received, pieces, *peer->own);
+  const MailboxSize& size = peer->own->size();
+  const std::uint32_t before = size.before_message(peer->received, bytes);
   std::byte* at = peer->own->slot_of(before + 1);
   auto reader = std::make_shared<std::byte>();
-  peer->received = before + pieces;
+  peer->received = before + size.pieces_of(bytes);
   peer->arrivals.push_back({peer->received, reader, at});
   return Tensor::view(at, shape, dtype, DeviceKind::cuda, std::move(reader));
 }
@@ -277,13 +270,13 @@ void PeerCopies::receive(Peer& peer, const Tensor& data) {
     wait_for_counter(stream, peer.own->arrived(), landed->last);
     return;
   }
-  peer.received = before_message(peer.received, pieces_of(data.bytes()), *peer.own);
-  for (std::size_t begin = 0; begin < data.bytes(); begin += Mailbox::slot_bytes) {
+  const std::size_t piece = peer.own->size().slot_bytes;
+  peer.received = peer.own->size().before_message(peer.received, data.bytes());
+  for (std::size_t begin = 0; begin < data.bytes(); begin += piece) {
     const std::uint32_t n = ++peer.received;
     wait_for_counter(stream, peer.own->arrived(), n);
     check(cudaMemcpyAsync(data.raw() + begin, peer.own->slot_of(n),
-                          std::min(Mailbox::slot_bytes, data.bytes() - begin),
-                          cudaMemcpyDeviceToDevice, stream),
+                          std::min(piece, data.bytes() - begin), cudaMemcpyDeviceToDevice, stream),
           "cudaMemcpyAsync from a mailbox");
     peer.arrivals.push_back({n, {}});
     free_slots(peer);

@@ -42,12 +42,13 @@ class PeerCopies {
   /// Meets the peers of these messages that are new; the host waits for them to come, too.
   void meet(std::span<const TensorMessage> sends, std::span<const TensorMessage> receives);
   /// See DeviceLink.
-  void make_room(int from, int to, std::size_t bytes);
+  void make_room(int from, int to, const LinkRoom& room);
   [[nodiscard]] Tensor landing(int from, const Shape& shape, DType dtype);
-  /// Whether a message with a peer that was met goes this way: the GPUs are of one host and can map
-  /// each other's memory, it is wanted() on both sides, and the message is not too long. Both sides
-  /// answer alike.
-  [[nodiscard]] bool carries(const TensorMessage& message) const;
+  /// Whether a message to a peer that was met goes this way, or one from it: the GPUs are of one
+  /// host and can map each other's memory, it is wanted() on both sides, and the message is not too
+  /// long. Both sides answer alike.
+  [[nodiscard]] bool sends(const TensorMessage& message) const;
+  [[nodiscard]] bool receives(const TensorMessage& message) const;
 
   /// Asks for transfers of messages that go this way, after `ready`. Returns the streams that have
   /// something to do.
@@ -58,8 +59,8 @@ class PeerCopies {
  private:
   struct Peer;
 
-  /// `slots`: of this rank's mailbox for each.
-  void introduce(std::span<const int> peers, std::span<const std::uint32_t> slots);
+  /// By peer: what this rank's mailbox for it must have room for.
+  void introduce(const std::map<int, LinkRoom>& rooms);
   void part_from(std::span<const int> peers);
   std::vector<TensorMessage> by_distance(std::span<const TensorMessage> messages, int sign) const;
   void send(Peer& peer, const Tensor& data);

@@ -40,7 +40,7 @@ void TensorLink::count_sent(std::span<const TensorMessage> sends) {
   }
 }
 
-void TensorLink::make_room(int /*from*/, int /*to*/, std::size_t /*bytes*/) {}
+void TensorLink::make_room(int /*from*/, int /*to*/, const LinkRoom& /*room*/) {}
 
 Tensor TensorLink::landing(int /*from*/, const Shape& shape, DType dtype, DeviceKind device) {
   return Tensor::empty(shape, dtype, device);

@@ -63,8 +63,8 @@ class NcclLink final : public TensorLink {
         std::make_unique<NcclPending>(device_, number, std::move(sends), std::move(receives)));
   }
 
-  void make_room(int from, int to, std::size_t bytes) override {
-    device_->make_room(world_rank(from), world_rank(to), bytes);
+  void make_room(int from, int to, const LinkRoom& room) override {
+    device_->make_room(from < 0 ? from : world_rank(from), to < 0 ? to : world_rank(to), room);
   }
 
   Tensor landing(int from, const Shape& shape, DType dtype, DeviceKind device) override {

@@ -96,6 +96,10 @@ void LoadedModels::release(ModelPart part) {
   }
 }
 
+void LoadedModels::end_of_stage() {
+  if (keep_ == Keep::one) clear();
+}
+
 void LoadedModels::clear() {
   for (const ModelPart part : {ModelPart::text_encoder, ModelPart::transformer,
                                ModelPart::transformer_2, ModelPart::decoder, ModelPart::encoder}) {

@@ -20,7 +20,8 @@ void RingAttention::run(Ops& ops, const Tensor& q, const Tensor& k, const Tensor
   KeysAndValues held{k, v};
   const auto block = [&](std::int64_t tokens) { return k.shape().with(0, tokens); };
   const std::int64_t largest = block(std::ranges::max(sizes)).numel();
-  link_->make_room(previous, next, static_cast<std::size_t>(largest) * dtype_size(k.dtype()));
+  link_->make_room(previous, next,
+                   {.landing = static_cast<std::size_t>(largest) * dtype_size(k.dtype())});
   for (int step = 0; step < ranks; ++step) {
     KeysAndValues coming;
     TensorLink::Pending arriving;

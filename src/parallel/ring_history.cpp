@@ -1,21 +1,59 @@
 #include "weft/parallel/ring_history.h"
 
+#include <span>
+
 #include "weft/base/error.h"
 
 namespace weft {
 
+namespace {
+
+std::size_t bytes_of(const RingHistory::Layer& layer, DType type) {
+  return static_cast<std::size_t>(layer.shape.numel()) * dtype_size(type);
+}
+
+/// The smallest piece of which a chunk's histories are not too many.
+std::size_t piece_for(std::span<const RingHistory::Layer> layers, DType type) {
+  WEFT_ASSERT(layers.size() <= device_link_pieces, "{} layers", layers.size());
+  for (std::size_t piece = device_link_piece_bytes;; piece += device_link_piece_bytes) {
+    std::size_t count = 0;
+    for (const auto& layer : layers) count += (bytes_of(layer, type) + piece - 1) / piece;
+    if (count <= device_link_pieces) return piece;
+  }
+}
+
+}  // namespace
+
 RingHistory::RingHistory(Fabric& fabric, const Communicator& group, std::vector<Layer> layers,
-                         int chunks)
+                         DType type, int chunks)
     : lanes_{fabric.link(group, Fabric::Lane::main), fabric.link(group, Fabric::Lane::second)},
       rank_(group.rank()),
       size_(group.size()),
       layers_(std::move(layers)),
       chunks_(chunks),
       local_(size_ == 1 ? layers_.size() : 0) {
-  if (size_ > 1 && fabric.device() == DeviceKind::cpu) progress_.emplace();
+  if (size_ == 1) return;
+  if (fabric.device() == DeviceKind::cpu) {
+    progress_.emplace();
+  } else {
+    make_room(type);
+  }
+}
+
+// Lane by lane, on both sides of each pair.
+void RingHistory::make_room(DType type) {
+  const LinkRoom room{.piece = piece_for(layers_, type)};
+  const auto sends = [&](int rank) { return rank + 1 < chunks_; };  // what it leaves is taken
+  for (int lane = 0; lane < 2; ++lane) {
+    const int from = sends(last()) && last() % 2 == lane ? last() : -1;
+    const int to = sends(rank_) && rank_ % 2 == lane ? next() : -1;
+    lanes_[static_cast<std::size_t>(lane)]->make_room(from, to, room);
+  }
 }
 
 TensorLink& RingHistory::to_next() const { return *lanes_[static_cast<std::size_t>(rank_ % 2)]; }
+
+int RingHistory::next() const { return (rank_ + 1) % size_; }
 
 int RingHistory::last() const { return (rank_ + size_ - 1) % size_; }
 
@@ -94,8 +132,7 @@ void RingHistory::put(int layer, const Tensor& last) {
     local_[static_cast<std::size_t>(layer)] = kept;
     return;
   }
-  const int next = (rank_ + 1) % size_;
-  messages_.push_back({chunk_, kept.device(), to_next().start({{kept, next}}, {})});
+  messages_.push_back({chunk_, kept.device(), to_next().start({{kept, next()}}, {})});
 }
 
 // Asking moves messages of MPI on, and on the CPU memory is free as soon as the next rank has taken

@@ -248,7 +248,7 @@ void decode(RenderContext& context, const ModelFolder& model, const Clip& clip,
       layers.push_back({decoder->history_shape(layer, rows, cols), decoder->skips_first(layer)});
     }
     // Made on every rank, also an idle one: it splits off a communicator of its own.
-    RingHistory history(context.fabric, context.comm, std::move(layers),
+    RingHistory history(context.fabric, context.comm, std::move(layers), context.ops.activation(),
                         static_cast<int>(plan.pieces.size()));
     if (!idle) {
       const std::size_t most = largest_piece(model, clip, plan);

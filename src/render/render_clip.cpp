@@ -7,7 +7,7 @@
 namespace weft {
 namespace {
 
-/// Notes the most GPU memory that is in use between its making and noted().
+/// Notes the most GPU memory that is in use between its making and note(), or two of them.
 class PeakMemory {
  public:
   explicit PeakMemory(RenderContext& context)
@@ -42,14 +42,18 @@ void render_clip(RenderContext& context, const ModelFolder& model, const Clip& c
     load();
   });
   PeakMemory peak(context);
+  const auto end = [&](Stage stage) {
+    context.models.end_of_stage();  // or the next stage's peak would be of this one's model
+    peak.note(stage);
+  };
   const PromptEmbeds prompts = encode_prompts(context, model, clip);
-  peak.note(Stage::encode_text);
+  end(Stage::encode_text);
   const Tensor first_frame = encode_first_frame(context, model, clip, image);
-  if (first_frame.defined()) peak.note(Stage::encode_image);
+  if (first_frame.defined()) end(Stage::encode_image);
   Denoised denoised = denoise(context, model, clip, plan, prompts, first_frame);
-  peak.note(Stage::denoise);
+  end(Stage::denoise);
   decode(context, model, clip, plan, std::move(denoised), sink);
-  peak.note(Stage::decode);
+  end(Stage::decode);
 }
 
 }  // namespace weft

@@ -181,7 +181,7 @@ void read_where_they_land(TensorLink& link) {
       }
     };
     for (int round = 0; round < rounds; ++round) {
-      link.make_room(from, to, static_cast<std::size_t>(bytes));
+      link.make_room(from, to, {.landing = static_cast<std::size_t>(bytes)});
       copy(fill[static_cast<std::size_t>(round % patterns)], own.first);
       copy(fill[static_cast<std::size_t>(round % patterns + 1)], own.second);
       Pair held = own;
@@ -213,6 +213,28 @@ void read_where_they_land(TensorLink& link) {
         }
       }
     }
+  }
+}
+
+// As the histories of a chunk: all are asked for before the next rank asks for any. Where the host
+// waits for that rank, which waits at the barrier, the test does not end.
+void ask_before_the_receiver_comes(TensorLink& link, const Communicator& world) {
+  constexpr std::int64_t bytes = 100'003;
+  const int size = link.size(), me = link.rank();
+  const int to = (me + 1) % size, from = (me + size - 1) % size;
+  constexpr auto count = static_cast<std::int64_t>(device_link_pieces);
+  const Tensor out = filled(bytes, mark(me, 5));
+  const Tensor in = Tensor::zeros({count, bytes}, DType::u8, DeviceKind::cuda);
+  std::vector<TensorLink::Pending> under_way;
+  for (std::int64_t i = 0; i < count; ++i) under_way.push_back(link.start({{out, to}}, {}));
+  world.barrier();
+  for (std::int64_t i = 0; i < count; ++i) {
+    under_way.push_back(link.start({}, {{in.slice(i, i + 1), from}}));
+  }
+  for (auto& transfer : under_way) transfer.finish();
+  const Tensor got = in.to(DeviceKind::cpu);
+  for (const std::uint8_t byte : got.span<std::uint8_t>()) {
+    if (byte != mark(from, 5)) fail("asked for before the receiver: {} came", byte);
   }
 }
 
@@ -282,6 +304,14 @@ int run(const Session& session, bool shared) {
     read_where_they_land(*first);
     all_to_all(*first, "all-to-all in a larger room");
     done("read where they land");
+    ask_before_the_receiver_comes(*second, world);
+    done("asked for before the receiver comes");
+    const int next = (world.rank() + 1) % world.size();
+    const int previous = (world.rank() + world.size() - 1) % world.size();
+    first->make_room(previous, next, {.piece = device_link_piece_bytes + 1});
+    long_messages(*first);
+    read_where_they_land(*first);
+    done("longer pieces");
   }
   if (world.size() == 1) return 0;
   order_with_compute(*first, *second);

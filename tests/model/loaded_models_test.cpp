@@ -75,6 +75,8 @@ TEST_F(LoadedModelsTest, OnePartAtATime) {
   models.encoder();
   models.decoder();
   EXPECT_FALSE(models.loaded(ModelPart::encoder));
+  models.end_of_stage();
+  EXPECT_FALSE(models.loaded(ModelPart::decoder));
   EXPECT_EQ(loadings_, "text encoder;transformer;transformer_2;encoder;decoder;");
 }
 
@@ -86,6 +88,7 @@ TEST_F(LoadedModelsTest, AllPartsStayUntilTheFilesChange) {
     models.text_encoder();
     models.transformer(ModelPart::transformer);
     models.decoder();
+    models.end_of_stage();
     EXPECT_EQ(loadings_, "text encoder;transformer;decoder;") << "job " << job;
   }
   models.release(ModelPart::decoder);

@@ -57,7 +57,7 @@ void run_chunk(RingHistory& history, const Communicator& comm, int chunk) {
 
 void run_clip(const Communicator& comm, int chunks) {
   Fabric fabric(comm, DeviceKind::cpu);
-  RingHistory history(fabric, comm, all_layers(), chunks);
+  RingHistory history(fabric, comm, all_layers(), DType::f32, chunks);
   for (int chunk = comm.rank(); chunk < chunks; chunk += comm.size())
     run_chunk(history, comm, chunk);
   history.finish();
@@ -73,8 +73,8 @@ TEST(RingHistory, MessagesOfOthersDoNotMix) {
   const auto comm = Communicator::world();
   const int chunks = 3 * comm.size();
   Fabric fabric(comm, DeviceKind::cpu);
-  RingHistory first(fabric, comm, all_layers(), chunks);
-  RingHistory second(fabric, comm, all_layers(), chunks);
+  RingHistory first(fabric, comm, all_layers(), DType::f32, chunks);
+  RingHistory second(fabric, comm, all_layers(), DType::f32, chunks);
   const std::vector<std::byte> out(100, std::byte{7});
   std::vector<std::byte> in(100);
   auto send = comm.start_send(out, (comm.rank() + 1) % comm.size(), 0);
@@ -94,7 +94,7 @@ TEST(RingHistory, TheDestructorWaitsForTheNextRank) {
   const auto comm = Communicator::world();
   Fabric fabric(comm, DeviceKind::cpu);
   for (int round = 0; round < 3; ++round) {
-    RingHistory history(fabric, comm, all_layers(), comm.size());
+    RingHistory history(fabric, comm, all_layers(), DType::f32, comm.size());
     run_chunk(history, comm, comm.rank());
   }
 }
@@ -107,7 +107,7 @@ TEST(RingHistory, EveryGroupIsARingOfItsOwn) {
   for (const int groups : {2, 3}) {
     const auto group = comm.split(comm.rank() % groups);
     const int chunks = 3 * group.size() + 1;
-    RingHistory history(fabric, group, all_layers(), chunks);
+    RingHistory history(fabric, group, all_layers(), DType::f32, chunks);
     for (int chunk = group.rank(); chunk < chunks; chunk += group.size())
       run_chunk(history, group, chunk);
     history.finish();
@@ -118,7 +118,7 @@ TEST(RingHistory, SendsExactlyTheHistoriesThatTravel) {
   const auto comm = Communicator::world();
   const int chunks = 2 * comm.size() + 1;
   Fabric fabric(comm, DeviceKind::cpu);
-  RingHistory history(fabric, comm, all_layers(), chunks);
+  RingHistory history(fabric, comm, all_layers(), DType::f32, chunks);
   std::int64_t expected = 0;
   for (int chunk = comm.rank(); chunk < chunks; chunk += comm.size()) {
     run_chunk(history, comm, chunk);
@@ -135,7 +135,7 @@ TEST(RingHistory, SendsExactlyTheHistoriesThatTravel) {
 TEST(RingHistory, RefusesWhatWouldNotMatch) {
   const auto comm = Communicator::world();
   Fabric fabric(comm, DeviceKind::cpu);
-  RingHistory history(fabric, comm, all_layers(), 4 * comm.size());
+  RingHistory history(fabric, comm, all_layers(), DType::f32, 4 * comm.size());
   Tensor to = Tensor::empty(shape_of(0));
   EXPECT_THROW(history.take(0, to), Error);                             // no chunk has begun
   EXPECT_THROW(history.begin_chunk(comm.rank() + comm.size()), Error);  // not this rank's first

@@ -58,9 +58,8 @@ class TensorLink {
   /// circle of ranks to wait for one another.
   [[nodiscard]] virtual Pending start(std::vector<TensorMessage> sends,
                                       std::vector<TensorMessage> receives) = 0;
-  /// Prepares landing() for messages of up to `bytes` from rank `from`. Rank `to` calls it too,
-  /// with this rank as its `from`; nothing may be under way among them.
-  virtual void make_room(int from, int to, std::size_t bytes);
+  /// See DeviceLink::make_room(); nothing where links need no room.
+  virtual void make_room(int from, int to, const LinkRoom& room);
   /// Space for the next message from that rank, where it may stay: see DeviceLink::landing().
   [[nodiscard]] virtual Tensor landing(int from, const Shape& shape, DType dtype,
                                        DeviceKind device);

@@ -24,6 +24,16 @@ struct TensorMessage {
   int peer;
 };
 
+/// What make_room() is asked for, in bytes.
+struct LinkRoom {
+  std::size_t landing = 0;  // longest message from landing(), of which two pairs are held at a time
+  std::size_t piece = 0;    // that messages are cut into, at least
+};
+
+/// Pieces that the host can ask of a link without the receiver's having asked for any: beyond, it
+/// may wait (a stream's queue holds some 1024 entries, and a piece is three).
+inline constexpr std::size_t device_link_pieces = 256;
+
 /// A communicator and a stream of its own. Every rank must ask for its transfers in an order that
 /// fits its peers'; each transfer starts when those before it on this link are done.
 class DeviceLink {
@@ -41,11 +51,10 @@ class DeviceLink {
   /// What is asked of the compute stream from now on happens after transfer `number`; once for
   /// each. The host does not wait.
   virtual void finish(std::int64_t number) = 0;
-  /// Sees to it that landing() has space for messages of up to `bytes` from rank `from`, of which
-  /// two pairs may be held at a time. `to` calls it as well, with this rank as its `from`, before
-  /// anything else is exchanged among them; nothing may be under way there. Cheap where there is
-  /// room.
-  virtual void make_room(int from, int to, std::size_t bytes) = 0;
+  /// Sees to it that there is `room` for messages from rank `from` and to rank `to` (-1: nobody).
+  /// Those call it as well, with this rank as their `to` and `from`; nothing may be under way among
+  /// them. Cheap where there is room.
+  virtual void make_room(int from, int to, const LinkRoom& room) = 0;
   /// Space for the next message from that rank: where it arrives if its way and the room allow that
   /// it is read there (copies within the GPU wait for multiprocessors, which an attention holds for
   /// milliseconds), fresh memory else. Given to start() in the order in which it was asked for,
@@ -62,15 +71,10 @@ std::string device_link_version();
 /// CUDA.
 std::string device_link_transport();
 
-/// GPU memory that a link keeps for each other rank of its host.
-inline constexpr std::size_t device_link_peer_bytes = std::size_t{64} << 20;
-/// GPU memory that make_room(bytes) keeps for messages from one rank, in place of that.
-constexpr std::size_t device_link_room_bytes(std::size_t bytes) {
-  // Two pairs of messages, and what stays empty at the end when a message begins anew at the front.
-  constexpr std::size_t slot = std::size_t{16} << 20;
-  return 5 * ((bytes + slot - 1) / slot) * slot;
-}
-
+/// What messages are cut into, and GPU memory that a link keeps for each other rank of its host,
+/// where nobody asks for more.
+inline constexpr std::size_t device_link_piece_bytes = std::size_t{16} << 20;
+inline constexpr std::size_t device_link_peer_bytes = 4 * device_link_piece_bytes;
 using DeviceLinkId = std::array<std::byte, 128>;
 /// A new identity for a link, made on one rank and told to the others.
 DeviceLinkId make_device_link_id();

@@ -43,6 +43,9 @@ class LoadedModels {
 
   [[nodiscard]] bool loaded(ModelPart part) const;
   void release(ModelPart part);
+  /// With Keep::one nothing that is loaded is wanted any more: drops it now, so that what comes
+  /// before the next part has its memory.
+  void end_of_stage();
   void clear();
 
  private:

@@ -41,6 +41,10 @@ namespace weft {
 /// its chunks; put S(c, l) and C(c + 1, l) between S(c - 1, l) and S(c - 1, l + 1) for those c, and
 /// it is so again: for three ranks or more, nothing there waits for a chunk above c + 1.
 ///
+/// The host waits for no other rank either, where GPUs copy: histories are cut into so few pieces
+/// that all of a chunk can be asked for before the next rank has come (device_link_pieces). It
+/// would otherwise: that rank may be waiting for this one's frames.
+///
 /// On GPUs one RingHistory at a time may be in use on a rank: transfers of a second one would queue
 /// on the same lanes.
 class RingHistory final : public CausalHistory {
@@ -50,8 +54,9 @@ class RingHistory final : public CausalHistory {
     bool skips_first;  // the first chunk does not touch it, so the second finds zeros
   };
   /// Collective as Fabric::link(), also for ranks without a chunk, which may leave `layers` empty.
-  /// `fabric` must outlive it.
-  RingHistory(Fabric& fabric, const Communicator& group, std::vector<Layer> layers, int chunks);
+  /// `type`: of the histories. `fabric` must outlive it.
+  RingHistory(Fabric& fabric, const Communicator& group, std::vector<Layer> layers, DType type,
+              int chunks);
 
   /// Chunks of this rank in ascending order. Ends the sends of the chunk before the last, which
   /// bounds the memory of histories under way to two chunks': on the CPU by waiting until they have
@@ -80,6 +85,8 @@ class RingHistory final : public CausalHistory {
     TensorLink::Pending pending;
   };
   [[nodiscard]] int last() const;  // the rank of the chunk before
+  [[nodiscard]] int next() const;
+  void make_room(DType type);
   [[nodiscard]] TensorLink& to_next() const;
   [[nodiscard]] TensorLink& from_last() const;
   void check_layer(int layer) const;
