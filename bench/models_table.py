@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Prints the README's table of whole models from bench/results/models-h200: files of weft-bench-model, and
-diffusers.json of tools/compare/diffusers_reference.py --json, all from one run on one GPU."""
+diffusers.json of tools/compare/diffusers_reference.py --json."""
 import json
 import pathlib
 
@@ -23,7 +23,8 @@ def main():
     peer = json.loads((FOLDER / "diffusers.json").read_text())
     ceilings = [c["tflops_per_second"] for f in files for c in f["ceilings"] if c["precision"] == "bf16"]
     context = peer["context"]
-    print(f"| {context['device']}, {context['date']}, seconds (peak GB) | diffusers bf16 | weft bf16 | TFLOP/s "
+    dates = sorted({f["context"]["date"][:10] for f in files})
+    print(f"| {context['device']}, seconds (peak GB) | diffusers bf16, {context['date']} | weft bf16, {' and '.join(dates)} | TFLOP/s "
           f"| of matmul ({sorted(ceilings)[len(ceilings) // 2]:.0f}) | weft fp8 |\n|---|---|---|---|---|---|")
     for title, model, stage, size, part in ROWS:
         def find(precision):

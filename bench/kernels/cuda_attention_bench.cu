@@ -1,6 +1,7 @@
-// The Hopper attention kernel in several tilings: first each of them against a plain float32 loop,
-// then their speed at the sizes of the real models. With the argument "check", only the small
-// checks (for the sanitizer). Exit code 1 when a result is wrong.
+// The Hopper attention kernel in several tilings, in bfloat16 and e4m3: first each of them against
+// a plain float32 loop over the same operands, then their speed at the sizes of the real models.
+// With the argument "check", only the small checks (for the sanitizer). Exit code 1 when a result
+// is wrong.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -14,8 +15,11 @@
 #include <string>
 #include <vector>
 
+#include <cuda_fp8.h>
 #include <fmt/format.h>
 
+#include "attention_cudnn.h"
+#include "attention_fp8.h"
 #include "attention_hopper.h"
 #include "attention_hopper_kernel.cuh"
 
@@ -80,13 +84,62 @@ struct Case {
   bool lse = true;
 };
 
+// What e4m3 operands stand for, in float32: tokens [N, H, 128].
+__global__ void values_of(const std::uint8_t* stored, std::int64_t count, const float* descale,
+                          float* out) {
+  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
+  for (std::int64_t i = blockIdx.x * static_cast<std::int64_t>(blockDim.x) + threadIdx.x; i < count;
+       i += step) {
+    const __half half(__nv_cvt_fp8_to_halfraw(stored[i], __NV_E4M3));
+    out[i] = __half2float(half) * *descale;
+  }
+}
+// stored [H, 128, padded], its keys permuted as E4m3Operands says, to out [N, H, 128].
+__global__ void values_of_transposed(const std::uint8_t* stored, std::int64_t keys, int heads,
+                                     std::int64_t padded, const float* descale, float* out) {
+  const std::int64_t count = keys * heads * width;
+  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
+  for (std::int64_t i = blockIdx.x * static_cast<std::int64_t>(blockDim.x) + threadIdx.x; i < count;
+       i += step) {
+    const std::int64_t key = i / (heads * width);
+    const auto column = static_cast<int>(i % width), head = static_cast<int>(i / width % heads);
+    const auto h = static_cast<int>(key / 16 % 2), high = static_cast<int>(key / 8 % 2);
+    const auto t = static_cast<int>(key / 2 % 4), low = static_cast<int>(key % 2);
+    const std::int64_t at = key / 32 * 32 + 16 * h + 4 * t + 2 * high + low;
+    const __half half(__nv_cvt_fp8_to_halfraw(
+        stored[(static_cast<std::int64_t>(head) * width + column) * padded + at], __NV_E4M3));
+    out[i] = __half2float(half) * *descale;
+  }
+}
+
+struct Values {
+  Tensor q, k, v;  // [N, H, 128] float32
+  explicit Values(const E4m3Operands& x)
+      : q(of(x.q)), k(of(x.k)), v(Tensor::empty(x.k.shape(), DType::f32, DeviceKind::cuda)) {
+    values_of_transposed<<<1024, 256, 0, cuda_stream()>>>(
+        reinterpret_cast<const std::uint8_t*>(x.v.raw()), v.dim(0), static_cast<int>(v.dim(1)),
+        x.v.dim(2), &x.v_scale()->descale, elements<float>(v));
+    check_launch("values_of_transposed");
+  }
+  static Tensor of(const Tensor& tokens) {
+    const Tensor out = Tensor::empty(tokens.shape(), DType::f32, DeviceKind::cuda);
+    values_of<<<1024, 256, 0, cuda_stream()>>>(reinterpret_cast<const std::uint8_t*>(tokens.raw()),
+                                               tokens.numel(), &token_scale(tokens)->descale,
+                                               elements<float>(out));
+    check_launch("values_of");
+    return out;
+  }
+};
+
 struct Inputs {
   Tensor q, k, v;
   explicit Inputs(const Case& c)
       : q(random_heads(c.queries, c.heads, 1)),
         k(random_heads(c.keys, c.heads, 2, c.slope == Slope::towards_first ? 6.F : 0.5F,
                        c.slope == Slope::towards_last ? 6.F : 0.5F)),
-        v(random_heads(c.keys, c.heads, 3)) {}
+        v(random_heads(c.keys, c.heads, 3)),
+        e4m3(e4m3_operands(q, k, v)) {}
+  E4m3Operands e4m3;
 };
 
 const float scale = 1 / std::sqrt(static_cast<float>(width));
@@ -95,7 +148,8 @@ const float scale = 1 / std::sqrt(static_cast<float>(width));
 
 // One warp per head and sampled query (every `stride`-th, and the last); a lane has four columns.
 // out [samples, H, 128], lse [samples, H].
-__global__ void plain_attention(const bf16* q, const bf16* k, const bf16* v, int queries, int keys,
+template <class X>
+__global__ void plain_attention(const X* q, const X* k, const X* v, int queries, int keys,
                                 int stride, float factor, float last_key_logit, float* out,
                                 float* lse) {
   const auto heads = static_cast<int>(gridDim.y);
@@ -172,22 +226,24 @@ float worst(const Tensor& errors) {
 // The expected results of a case, for all queries or for some sixty.
 class Expected {
  public:
-  Expected(const Case& c, const Inputs& in)
-      : stride_(c.queries <= 1000 ? 1 : static_cast<int>(c.queries / 61)),
-        grid_(static_cast<unsigned>((c.queries - 1 + stride_) / stride_ + 1),
-              static_cast<unsigned>(c.heads)),
-        out_(Tensor::empty({grid_.x, c.heads, width}, DType::f32, DeviceKind::cuda)),
-        lse_(Tensor::empty({grid_.x, c.heads}, DType::f32, DeviceKind::cuda)) {
-    plain_attention<<<grid_, 32, 0, cuda_stream()>>>(
-        elements<bf16>(in.q), elements<bf16>(in.k), elements<bf16>(in.v),
-        static_cast<int>(c.queries), static_cast<int>(c.keys), stride_, scale, c.last_key_logit,
-        elements<float>(out_), elements<float>(lse_));
+  /// Of bf16 tensors or of Values.
+  template <class X, class Source>
+  static Expected of(const Case& c, const Source& in) {
+    Expected e(c);
+    plain_attention<<<e.grid_, 32, 0, cuda_stream()>>>(
+        elements<X>(in.q), elements<X>(in.k), elements<X>(in.v), static_cast<int>(c.queries),
+        static_cast<int>(c.keys), e.stride_, scale, c.last_key_logit, elements<float>(e.out_),
+        elements<float>(e.lse_));
     check_launch("plain_attention");
+    return e;
   }
   struct Errors {
     float out, lse;
-    // A weight is rounded to 2^-9, and so is a result: 1.7e-3 of a row's norm.
-    [[nodiscard]] bool small() const { return out < 6e-3F && lse < 1e-3F; }
+    /// In bf16 a weight is rounded to 2^-9, and so is a result: 1.7e-3 of a row's norm. In e4m3 a
+    /// weight is rounded to 2^-4: 2.6e-2, and as much again in rows of few keys.
+    [[nodiscard]] bool small(bool e4m3) const {
+      return out < (e4m3 ? 5e-2F : 6e-3F) && lse < (e4m3 ? 3e-2F : 1e-3F);
+    }
   };
   [[nodiscard]] Errors errors_of(const Tensor& out, const Tensor& lse) const {
     const Tensor error = Tensor::empty(lse_.shape(), DType::f32, DeviceKind::cuda);
@@ -201,6 +257,12 @@ class Expected {
   }
 
  private:
+  explicit Expected(const Case& c)
+      : stride_(c.queries <= 1000 ? 1 : static_cast<int>(c.queries / 61)),
+        grid_(static_cast<unsigned>((c.queries - 1 + stride_) / stride_ + 1),
+              static_cast<unsigned>(c.heads)),
+        out_(Tensor::empty({grid_.x, c.heads, width}, DType::f32, DeviceKind::cuda)),
+        lse_(Tensor::empty({grid_.x, c.heads}, DType::f32, DeviceKind::cuda)) {}
   int stride_;
   dim3 grid_;
   Tensor out_, lse_;
@@ -208,17 +270,42 @@ class Expected {
 
 // ---- the kernels -------------------------------------------------------------------------------
 
-using Kernel = void (*)(const Tensor& q, const Tensor& k, const Tensor& v,
-                        const AttentionArgs& args, const Tensor& out);
+using Kernel = void (*)(const Inputs& in, const AttentionArgs& args, const Tensor& out);
 struct Candidate {
   const char* name;
   Kernel run;
+  bool e4m3 = false;
 };
 
 template <int Consumers, int Keys, bool Overlapped, bool InTurns, bool Lazy, int Cluster,
           int QueryStages = 1>
-constexpr Kernel tiled = hopper_attention::attention_tiled<
-    hopper_attention::Tiling<Consumers, Keys, Overlapped, InTurns, Lazy, Cluster, QueryStages>>;
+constexpr Kernel tiled = [](const Inputs& in, const AttentionArgs& args, const Tensor& out) {
+  hopper_attention::attention_tiled<
+      hopper_attention::Tiling<Consumers, Keys, Overlapped, InTurns, Lazy, Cluster, QueryStages>>(
+      in.q, in.k, in.v, args, out);
+};
+template <int Cluster>
+constexpr Kernel e4m3 = [](const Inputs& in, const AttentionArgs& args, const Tensor& out) {
+  hopper_attention::attention_of_e4m3_tiled<hopper_attention::TilingE4m3<Cluster>>(in.e4m3, args,
+                                                                                   out);
+};
+void with_cudnn(const Inputs& in, const AttentionArgs& args, const Tensor& out) {
+  static CudnnAttention cudnn;
+  static Tensor stored;
+  static Fp8Operands operands;
+  static const Inputs* made_of = nullptr;
+  if (made_of != &in ||
+      operands.q.shape() !=
+          in.q.shape()) {  // operands are not part of the time, as for the other candidates
+    made_of = &in;
+    operands = fp8_operands(in.q, in.k, in.v);
+    stored =
+        Tensor::empty(in.q.shape().with(0, whole_tiles(in.q.dim(0))), DType::u8, DeviceKind::cuda);
+    WEFT_ASSERT(cudnn.has_fp8(in.q.shape(), args.scale), "cuDNN has no such attention");
+  }
+  cudnn.run(operands, args.scale, stored);
+  (void)out;
+}
 
 constexpr std::array candidates{
     Candidate{"128 x 176, cluster", tiled<2, 176, true, true, true, 2>},
@@ -230,6 +317,8 @@ constexpr std::array candidates{
     Candidate{"192 x 128, cluster, in steps, queries ahead",
               tiled<3, 128, false, false, true, 2, 2>},
     Candidate{"192 x 128, no cluster, in steps", tiled<3, 128, false, false, true, 1>},
+    Candidate{"e4m3 192 x 128, cluster", e4m3<2>, true},
+    Candidate{"e4m3 192 x 128, no cluster", e4m3<1>, true},
 };
 
 // ---- checks ------------------------------------------------------------------------------------
@@ -256,10 +345,10 @@ bool passes(const Candidate& candidate, const Case& c, const Inputs& in, const E
     args.lse = whole_lse.slice(margin, margin + c.heads * c.queries).reshape({c.heads, c.queries});
   }
   WEFT_ASSERT(attention_hopper_fits(in.q, in.k, args), "the kernel would not be chosen");
-  candidate.run(in.q, in.k, in.v, args, out);
+  candidate.run(in, args, out);
   const Expected::Errors errors = expected.errors_of(out, args.lse);
   const bool intact = margins_intact(whole_out, margin) && margins_intact(whole_lse, margin);
-  if (errors.small() && intact) return true;
+  if (errors.small(candidate.e4m3) && intact) return true;
   fmt::print(
       "WRONG: {}: {} queries, {} keys, {} heads, slope {}, last key {}: out {:.2e}, lse "
       "{:.2e}{}\n",
@@ -272,9 +361,15 @@ int count_wrong(const std::vector<Case>& cases) {
   std::array<int, candidates.size()> wrong{};
   for (const Case& c : cases) {
     const Inputs in(c);
-    const Expected expected(c, in);
+    const auto expected = Expected::of<bf16>(c, in);
+    Case plain = c;
+    plain.last_key_logit = 0;  // not in e4m3
+    const auto expected_e4m3 = Expected::of<float>(plain, Values(in.e4m3));
     for (std::size_t i = 0; i < candidates.size(); ++i) {
-      if (!passes(candidates[i], c, in, expected)) ++wrong[i];
+      const bool e4m3 = candidates[i].e4m3;
+      if (!passes(candidates[i], e4m3 ? plain : c, in, e4m3 ? expected_e4m3 : expected)) {
+        ++wrong[i];
+      }
     }
   }
   int all = 0;
@@ -316,7 +411,7 @@ bool repeats(const Candidate& candidate) {
   Tensor again = Tensor::empty(in.q.shape(), DType::bf16);
   for (int run = 0; run < 6; ++run) {
     const Tensor out = all_nan(in.q.shape(), DType::bf16);
-    candidate.run(in.q, in.k, in.v, args, out);
+    candidate.run(in, args, out);
     copy(out, run == 0 ? first : again);
     if (run > 0 && std::memcmp(first.raw(), again.raw(), first.bytes()) != 0) {
       fmt::print("WRONG: {}: run {} gives other bits than the first\n", candidate.name, run);
@@ -361,14 +456,18 @@ void print_speeds(const std::string& name) {
     const Tensor out = Tensor::empty(in.q.shape(), DType::bf16, DeviceKind::cuda);
     AttentionArgs args;
     args.scale = scale;
-    for (const Candidate& candidate : candidates) {
-      if (!std::string_view(candidate.name).starts_with(name)) continue;
-      const float ms = median_ms([&] { candidate.run(in.q, in.k, in.v, args, out); });
+    const auto print = [&](const Candidate& candidate) {
+      if (!std::string_view(candidate.name).starts_with(name)) return;
+      const float ms = median_ms([&] { candidate.run(in, args, out); });
       const double flops = 4. * static_cast<double>(c.heads * width) *
                            static_cast<double>(c.queries) * static_cast<double>(c.keys);
       fmt::print("  {:<45}{:>10.3f} ms {:>7.1f} TFLOP/s\n", candidate.name, ms, flops / ms / 1e9);
       std::fflush(stdout);
-    }
+    };
+    for (const Candidate& candidate : candidates) print(candidate);
+    if (c.queries == c.keys) print({"e4m3 by cuDNN", with_cudnn, true});
+    const float ms = median_ms([&] { e4m3_operands(in.e4m3.q, in.e4m3.k, in.v); });
+    fmt::print("  {:<45}{:>10.3f} ms\n", "V to e4m3, transposed", ms);
   }
 }
 

@@ -74,6 +74,7 @@ struct Attention::Impl {
                   const Tensor& out);
   bool to_e4m3(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
                const Tensor& out);
+  bool has_fp8(const Shape& q, float scale);
   bool fits_fp8(const Tensor& q, const Tensor& k, const AttentionArgs& args);
   void in_fp8(const Tensor& q, const Tensor& k, const Tensor& v, float scale, const Tensor& out);
   void with_matmuls(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
@@ -119,21 +120,33 @@ bool Attention::Impl::to_e4m3(const Tensor& q, const Tensor& k, const Tensor& v,
   }
   const Tensor largest = largest_magnitude(v);
   attention_hopper_e4m3(q, k, v, args, largest.data<float>(), out);
-  fill_scales_of(largest, quantized_view(as_rows(out)).scale);
+  fill_scales_of(largest.data<float>(), quantized_view(as_rows(out)).scale);
   return true;
+}
+
+/// Whether there is a kernel of e4m3 for self-attention of q.
+bool Attention::Impl::has_fp8(const Shape& q, float scale) {
+  return attention_of_e4m3_fits(q) || cudnn.has_fp8(q, scale);
 }
 
 /// Whether self-attention of these is computed in e4m3.
 bool Attention::Impl::fits_fp8(const Tensor& q, const Tensor& k, const AttentionArgs& args) {
   return precision == Precision::fp8 && q.dtype() != DType::f32 && q.dim(0) == k.dim(0) &&
          q.dim(0) >= fp8_tokens && q.dim(2) == fp8_width && args.last_key_logit == 0 &&
-         !args.bias.defined() && !args.lse.defined() && cudnn.has_fp8(q.shape(), args.scale);
+         !args.bias.defined() && !args.lse.defined() && has_fp8(q.shape(), args.scale);
 }
 
-/// out bf16, or the whole of a linear_input(). The result is rounded to e4m3 in either case:
-/// cuDNN writes nothing else on Hopper.
+/// out bf16, or the whole of a linear_input(). cuDNN rounds the result to e4m3 in either case.
 void Attention::Impl::in_fp8(const Tensor& q, const Tensor& k, const Tensor& v, float scale,
                              const Tensor& out) {
+  if (attention_of_e4m3_fits(q.shape())) {
+    const E4m3Operands operands = e4m3_operands(q, k, v);
+    attention_of_e4m3(operands, {.scale = scale}, out);
+    if (out.dtype() == DType::f8e4m3) {
+      fill_scales_of(&operands.v_scale()->most, quantized_view(as_rows(out)).scale);
+    }
+    return;
+  }
   const Fp8Operands operands = fp8_operands(q, k, v);
   if (out.dtype() == DType::f8e4m3) {
     const Quantized rows = quantized_view(as_rows(out));
@@ -207,7 +220,7 @@ void Attention::run(const Tensor& q, const Tensor& k, const Tensor& v, const Att
 bool Attention::takes_e4m3(const Shape& q) {
   const float usual_scale = 1 / std::sqrt(static_cast<float>(q[2]));  // it decides nothing
   return impl_->precision == Precision::fp8 && q[0] >= fp8_tokens && q[2] == fp8_width &&
-         impl_->cudnn.has_fp8(q, usual_scale);
+         impl_->has_fp8(q, usual_scale);
 }
 
 void CudaOps::attention(const Tensor& q, const Tensor& k, const Tensor& v,

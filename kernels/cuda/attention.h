@@ -1,13 +1,14 @@
 #pragma once
 // Attention on CUDA, in three ways, chosen by shape and type:
-//  1. cuDNN's fused kernels: bf16, head widths that are multiples of 8 up to 128, no bias. The
-//     merged pad key of cross-attention (last_key_logit) is added afterwards (merge_key.h). With
-//     Precision::fp8, long self-attention of width 128 runs in e4m3, unless lse is wanted; q, k and
-//     out then need not be bf16 in between (Ops::attention_input(), Ops::linear_input()).
-//  2. A Hopper kernel of our own (attention_hopper.h) for what it says it fits: it goes first for
-//     short keys, where cuDNN's kernels are far from the machine's limits.
+//  1. A Hopper kernel of our own (attention_hopper.h) for what it says it fits: bf16, heads of 128.
+//  2. cuDNN's fused kernels: bf16, head widths that are multiples of 8 up to 128, no bias. The
+//     merged pad key of cross-attention (last_key_logit) is added afterwards (merge_key.h).
 //  3. Two matrix products with a softmax between them, query block by query block, for everything
 //     else: float32, other head widths, relative biases, shapes that cuDNN refuses.
+//
+// With Precision::fp8, long self-attention of width 128 runs in e4m3, by our kernel or by cuDNN's,
+// unless lse is wanted; q, k and out then need not be bf16 in between (Ops::attention_input(),
+// Ops::linear_input()).
 //
 // Self-attention of many tokens is the larger part of a render; the rest takes a few percent.
 

@@ -131,6 +131,79 @@ __global__ void write_again(const bf16* x, std::int64_t count, TokenScale* scale
   }
 }
 
+// ---- values, transposed ------------------------------------------------------------------------
+
+constexpr int transposed_keys = 128;     // of a block
+constexpr int transposed_columns = 128;  // all of a head
+constexpr int words = transposed_keys / 4;
+
+/// 128 keys of one head, with the scale as guessed or as settled: v [N, H, 128] to
+/// out [H, 128, whole tiles of N] in the order of E4m3Operands. A block's words lie in shared
+/// memory as [column][keys / 4], 16-byte chunks swizzled by column, so that few accesses conflict.
+__device__ void transpose_tile(const bf16* v, int keys, float factor, unsigned& top,
+                               std::uint8_t* out) {
+  __shared__ uint4 tile[transposed_columns][words / 4];
+  const auto heads = static_cast<std::int64_t>(gridDim.y);
+  const std::int64_t head = blockIdx.y;
+  const int first = static_cast<int>(blockIdx.x) * transposed_keys;
+  const auto thread = static_cast<int>(threadIdx.x);
+  __syncthreads();
+#pragma unroll
+  for (int i = thread; i < words * 16; i += threads) {
+    const int pack = i % 16, word = i / 16;
+    // Of four consecutive numbers of the summed index.
+    const int key = first + word / 8 * 32 + word % 8 / 4 * 16 + word % 4 * 2;
+    Pack<bf16, 8> four[4];
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      const int at = key + j / 2 * 8 + j % 2;
+      four[j] = at < keys ? read_pack(v + (at * heads + head) * transposed_columns + pack * 8)
+                          : Pack<bf16, 8>{};
+      top = larger(top, four[j]);
+    }
+#pragma unroll
+    for (int c = 0; c < 8; ++c) {
+      const int column = pack * 8 + c;
+      Pack<__nv_fp8x2_storage_t, 2> two;
+#pragma unroll
+      for (int j = 0; j < 2; ++j) {
+        two.x[j] = __nv_cvt_float2_to_fp8x2(make_float2(to_float(four[2 * j].x[c]) * factor,
+                                                        to_float(four[2 * j + 1].x[c]) * factor),
+                                            __NV_SATFINITE, __NV_E4M3);
+      }
+      auto* row = reinterpret_cast<std::uint32_t*>(tile[column]);
+      memcpy(row + ((word / 4) ^ (pack % 8)) * 4 + word % 4, &two, sizeof two);
+    }
+  }
+  __syncthreads();
+  const std::int64_t row_bytes = static_cast<std::int64_t>(gridDim.x) * transposed_keys;
+#pragma unroll
+  for (int i = thread; i < transposed_columns * words / 4; i += threads) {
+    const int column = i / (words / 4), chunk = i % (words / 4);
+    std::uint8_t* to = out + (head * transposed_columns + column) * row_bytes + first + chunk * 16;
+    *reinterpret_cast<uint4*>(to) = tile[column][chunk ^ (column / 8 % 8)];
+  }
+}
+
+// As write_guessed(). Grid [tiles of keys, heads].
+__global__ void transpose_guessed(const bf16* v, int keys, TokenScale* scale, std::uint8_t* out) {
+  unsigned top = 0;
+  transpose_tile(v, keys, 1 / scale->guess, top, out);
+  top = warp_largest(top);
+  if (threadIdx.x % 32 == 0) atomicMax(reinterpret_cast<unsigned*>(&scale->most), top);
+}
+
+// As write_again().
+__global__ void transpose_again(const bf16* v, int keys, TokenScale* scale, std::uint8_t* out) {
+  const float guess = scale->guess, most = scale->most;
+  const bool fits = most <= guess * largest_e4m3;
+  const float descale = fits ? guess : most / largest_e4m3;
+  if (blockIdx.x == 0 && blockIdx.y == 0 && threadIdx.x == 0) scale->descale = descale;
+  if (fits) return;
+  unsigned top = 0;
+  transpose_tile(v, keys, 1 / descale, top, out);
+}
+
 // ---- cuDNN's scalars and results ---------------------------------------------------------------
 
 __host__ __device__ constexpr int line_of(Fp8Scalar which) {
@@ -216,6 +289,28 @@ Tensor quantise(const Tensor& x) {
   return to;
 }
 
+E4m3Operands e4m3_operands(const Tensor& q, const Tensor& k, const Tensor& v) {
+  const auto in_e4m3 = [](const Tensor& x) { return x.dtype() == DType::f8e4m3 ? x : quantise(x); };
+  const std::int64_t keys = v.dim(0), heads = v.dim(1), padded = whole_tiles(keys);
+  E4m3Operands operands{
+      in_e4m3(q), in_e4m3(k),
+      Tensor::empty({heads, transposed_columns, padded}, DType::f8e4m3, DeviceKind::cuda),
+      Tensor::empty({static_cast<std::int64_t>(sizeof(TokenScale))}, DType::u8, DeviceKind::cuda)};
+  const bf16* from = elements<bf16>(v);
+  TokenScale* scale = operands.v_scale();
+  const dim3 grid(static_cast<unsigned>(padded / transposed_keys), static_cast<unsigned>(heads));
+  guess_scale<<<1, sample_threads, 0, cuda_stream()>>>(
+      from, keys, static_cast<int>(width_of(v.shape())), scale);
+  check_launch("guess_scale");
+  transpose_guessed<<<grid, threads, 0, cuda_stream()>>>(from, static_cast<int>(keys), scale,
+                                                         bytes_of(operands.v));
+  check_launch("transpose_guessed");
+  transpose_again<<<grid, threads, 0, cuda_stream()>>>(from, static_cast<int>(keys), scale,
+                                                       bytes_of(operands.v));
+  check_launch("transpose_again");
+  return operands;
+}
+
 float* Fp8Operands::scalar(Fp8Scalar which) const {
   switch (which) {
     case Fp8Scalar::descale_q:
@@ -264,10 +359,10 @@ Tensor largest_magnitude(const Tensor& x) {
   return most;
 }
 
-void fill_scales_of(const Tensor& largest, const Tensor& scale) {
+void fill_scales_of(const float* largest, const Tensor& scale) {
   const std::int64_t count = scale.numel();
-  fill_with<<<blocks_for(count, threads), threads, 0, cuda_stream()>>>(
-      elements<float>(largest), largest_e4m3, count, elements<float>(scale));
+  fill_with<<<blocks_for(count, threads), threads, 0, cuda_stream()>>>(largest, largest_e4m3, count,
+                                                                       elements<float>(scale));
   check_launch("fill_with");
 }
 

@@ -48,6 +48,17 @@ struct Fp8Operands {
 };
 Fp8Operands fp8_operands(const Tensor& q, const Tensor& k, const Tensor& v);
 
+/// Operands of our own kernel (attention_hopper.h): of q k and v as before, but v transposed.
+struct E4m3Operands {
+  Tensor q, k;   // e4m3_tokens() [N, H, 128]
+  Tensor v;      // f8e4m3 [H, 128, whole_tiles(Nk)]; zeros behind Nk; keys permuted within each 32:
+                 // number 16 h + 4 t + 2 i + j is key 16 h + 8 i + 2 t + j
+  Tensor scale;  // of v: bytes of a TokenScale
+  [[nodiscard]] TokenScale* v_scale() const { return reinterpret_cast<TokenScale*>(scale.raw()); }
+};
+/// q, k bf16 or e4m3_tokens(), v bf16; all [N, H, 128].
+E4m3Operands e4m3_operands(const Tensor& q, const Tensor& k, const Tensor& v);
+
 /// out = descale_out stored: the first N rows of cuDNN's output as bf16 [N, H, d].
 void dequantise(const Tensor& stored, const Fp8Operands& operands, const Tensor& out);
 /// Every element of `scale` [N] becomes descale_out.
@@ -56,7 +67,7 @@ void fill_scales(const Fp8Operands& operands, const Tensor& scale);
 /// The largest |x| of bf16 x, whose elements are a multiple of 16 at a multiple of 16 bytes: one
 /// float32 on the device, a NaN where there is one among them.
 Tensor largest_magnitude(const Tensor& x);
-/// Every element of `scale` [N] becomes *largest / 448.
-void fill_scales_of(const Tensor& largest, const Tensor& scale);
+/// Every element of `scale` [N] becomes *largest / 448; *largest is on the device.
+void fill_scales_of(const float* largest, const Tensor& scale);
 
 }  // namespace weft::cuda

@@ -30,26 +30,32 @@ PFN_cuTensorMapEncodeTiled_v12000 tensor_map_encoder() {
 
 namespace {
 
-// Boxes of `box_columns` by `box_rows`; the box's rows are 128 bytes, those of the swizzle.
-CUtensorMap tensor_map(const Tensor& x, CUtensorMapDataType type, int box_columns, int box_rows) {
-  const auto rows = static_cast<std::uint64_t>(x.dim(0));
-  const auto heads = static_cast<std::uint64_t>(x.dim(1));
-  const std::uint64_t row_bytes = head_width * dtype_size(x.dtype());
-  const std::array<std::uint64_t, 3> sizes{head_width, rows, heads};
-  const std::array<std::uint64_t, 2> strides{heads * row_bytes, row_bytes};  // bytes
+// Boxes of `box_columns` by `box_rows`; the box's rows are 128 bytes, those of the swizzle. Sizes
+// and strides begin at the innermost; strides, of all but that, in bytes.
+CUtensorMap tensor_map(void* data, CUtensorMapDataType type,
+                       const std::array<std::uint64_t, 3>& sizes,
+                       const std::array<std::uint64_t, 2>& strides, int box_columns, int box_rows) {
   const std::array<std::uint32_t, 3> box{static_cast<std::uint32_t>(box_columns),
                                          static_cast<std::uint32_t>(box_rows), 1};
   const std::array<std::uint32_t, 3> steps{1, 1, 1};
   CUtensorMap map{};
   const CUresult result =
-      tensor_map_encoder()(&map, type, 3, x.raw(), sizes.data(), strides.data(), box.data(),
+      tensor_map_encoder()(&map, type, 3, data, sizes.data(), strides.data(), box.data(),
                            steps.data(), CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
                            CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (result != CUDA_SUCCESS) {
-    fail("cuTensorMapEncodeTiled of {} x {} rows at {}: error {}", rows, heads, fmt::ptr(x.raw()),
-         static_cast<int>(result));
+    fail("cuTensorMapEncodeTiled of {} x {} x {} at {}: error {}", sizes[2], sizes[1], sizes[0],
+         fmt::ptr(data), static_cast<int>(result));
   }
   return map;
+}
+
+CUtensorMap tensor_map(const Tensor& x, CUtensorMapDataType type, int box_columns, int box_rows) {
+  const auto rows = static_cast<std::uint64_t>(x.dim(0));
+  const auto heads = static_cast<std::uint64_t>(x.dim(1));
+  const std::uint64_t row_bytes = head_width * dtype_size(x.dtype());
+  return tensor_map(x.raw(), type, {head_width, rows, heads}, {heads * row_bytes, row_bytes},
+                    box_columns, box_rows);
 }
 
 }  // namespace
@@ -62,6 +68,15 @@ CUtensorMap head_map(const Tensor& x, int box_rows) {
 CUtensorMap e4m3_head_map(const Tensor& x, int box_rows) {
   WEFT_ASSERT(x.dtype() == DType::f8e4m3, "tensor holds {}", dtype_name(x.dtype()));
   return tensor_map(x, CU_TENSOR_MAP_DATA_TYPE_UINT8, head_width, box_rows);
+}
+
+CUtensorMap e4m3_transposed_map(const Tensor& x, int box_columns) {
+  WEFT_ASSERT(x.dtype() == DType::f8e4m3, "tensor holds {}", dtype_name(x.dtype()));
+  const auto heads = static_cast<std::uint64_t>(x.dim(0));
+  const auto columns = static_cast<std::uint64_t>(x.dim(1));
+  const auto rows = static_cast<std::uint64_t>(x.dim(2));
+  return tensor_map(x.raw(), CU_TENSOR_MAP_DATA_TYPE_UINT8, {rows, columns, heads},
+                    {rows, columns * rows}, 128, box_columns);
 }
 
 }  // namespace hopper_attention
@@ -125,6 +140,16 @@ void attention_hopper_e4m3(const Tensor& q, const Tensor& k, const Tensor& v,
   const auto run = few_keys(k) ? hopper_attention::attention_tiled_e4m3<Chosen<2>>
                                : hopper_attention::attention_tiled_e4m3<Chosen<1>>;
   run(q, k, v, args, largest_out, out);
+}
+
+bool attention_of_e4m3_fits(const Shape& q) {
+  constexpr std::int64_t most = std::int64_t{1} << 28;
+  return q[2] == hopper_attention::head_width && q[0] * q[1] < most && is_hopper();
+}
+
+void attention_of_e4m3(const E4m3Operands& x, const AttentionArgs& args, const Tensor& out) {
+  using Chosen = hopper_attention::TilingE4m3<2>;
+  hopper_attention::attention_of_e4m3_tiled<Chosen>(x, args, out);
 }
 
 }  // namespace weft::cuda

@@ -1,7 +1,9 @@
 #pragma once
-// Attention on Hopper GPUs, by a kernel of our own: bfloat16, heads of 128, no biases.
+// Attention on Hopper GPUs, by a kernel of our own: bfloat16 or e4m3, heads of 128, no biases.
 
 #include "weft/ops/ops.h"
+
+#include "attention_fp8.h"
 
 namespace weft::cuda {
 
@@ -18,5 +20,11 @@ void add_attention_hopper(const Tensor& q, const Tensor& k, const Tensor& v,
 /// the device, is the largest |v| (the results are means of v); where it is 0 they are zeros.
 void attention_hopper_e4m3(const Tensor& q, const Tensor& k, const Tensor& v,
                            const AttentionArgs& args, const float* largest_out, const Tensor& out);
+
+/// Whether attention_of_e4m3() can do it, of q [N, H, d].
+bool attention_of_e4m3_fits(const Shape& q);
+/// Attention of operands in e4m3: out [N, H, 128] bf16, or e4m3 to be multiplied by
+/// x.v_scale()->most / 448. Of args, scale and lse.
+void attention_of_e4m3(const E4m3Operands& x, const AttentionArgs& args, const Tensor& out);
 
 }  // namespace weft::cuda

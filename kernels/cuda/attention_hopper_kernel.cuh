@@ -14,7 +14,10 @@
 
 #include "weft/ops/ops.h"
 
+#include "attention_fp8.h"
 #include "attention_hopper_blocks.cuh"
+#include "attention_hopper_consumer.cuh"
+#include "attention_hopper_e4m3.cuh"
 #include "attention_hopper_softmax.cuh"
 #include "attention_hopper_tiling.cuh"
 #include "check.h"
@@ -26,17 +29,24 @@ namespace weft::cuda::hopper_attention {
 
 // ---- producer ----------------------------------------------------------------------------------
 
-template <class T>
-__device__ __forceinline__ void load_tile(bf16 (&to)[2][T::keys][half_width], Barrier& full,
-                                          Barrier& empty, std::uint32_t parity,
-                                          const CUtensorMap& map, int tile, int head, int rank) {
+/// The tile whose first number is at that column and row; of a cluster's two blocks each copies
+/// half into both, one part of two in bf16, half of the rows in e4m3.
+template <class T, int Count>
+__device__ __forceinline__ void load_tile(Row (&to)[T::parts][Count], Barrier& full, Barrier& empty,
+                                          std::uint32_t parity, const CUtensorMap& map, int column,
+                                          int row, int head, int rank) {
   wait(empty, parity ^ 1);
   arrive_expecting(full, T::tile_bytes);
   if constexpr (T::cluster == 1) {
-    load_box(to[0], full, map, 0, tile * T::keys, head);
-    load_box(to[1], full, map, half_width, tile * T::keys, head);
+    for (int i = 0; i < T::parts; ++i) {
+      load_box(to[i], full, map, column + i * half_width, row, head);
+    }
+  } else if constexpr (T::parts == 2) {
+    load_box_for(0b11, to[rank], full, map, column + rank * half_width, row, head);
   } else {
-    load_box_for(0b11, to[rank], full, map, rank * half_width, tile * T::keys, head);
+    constexpr int rows = 128;  // of K, or columns of the head
+    const int half = rank * (rows / 2);
+    load_box_for(0b11, to[0] + half, full, map, column, row + half, head);
   }
 }
 
@@ -47,12 +57,12 @@ __device__ __forceinline__ void produce(Shared<T>& shared, const Maps& maps, con
   Place<T::stages> k, v;
   const auto load_k = [&](int tile, int head, int rank) {
     load_tile<T>(shared.k[k.stage], shared.k_full[k.stage], shared.k_empty[k.stage], k.parity,
-                 maps.k, tile, head, rank);
+                 maps.k, 0, tile * T::keys, head, rank);
     k.next();
   };
   const auto load_v = [&](int tile, int head, int rank) {
     load_tile<T>(shared.v[v.stage], shared.v_full[v.stage], shared.v_empty[v.stage], v.parity,
-                 maps.v, tile, head, rank);
+                 maps.v, T::e4m3 ? tile * T::keys : 0, T::e4m3 ? 0 : tile * T::keys, head, rank);
     v.next();
   };
   const int tiles = (p.keys + T::keys - 1) / T::keys;
@@ -63,8 +73,9 @@ __device__ __forceinline__ void produce(Shared<T>& shared, const Maps& maps, con
     arrive_expecting(full, T::q_bytes);
     for (int g = 0; g < T::consumers; ++g) {
       const int row = work.first_row(g);
-      load_box(shared.q[q.stage][g][0], full, maps.q, 0, row, head);
-      load_box(shared.q[q.stage][g][1], full, maps.q, half_width, row, head);
+      for (int i = 0; i < T::parts; ++i) {
+        load_box(shared.q[q.stage][g][i], full, maps.q, i * half_width, row, head);
+      }
     }
     q.next();
     load_k(tiles - 1, head, work.rank());
@@ -102,74 +113,6 @@ __device__ __forceinline__ void start_values(float (&o)[head_width / 2],
   for (int i = 0; i < T::keys / 16; ++i) wgmma(o, p + 4 * i, advanced(v, i * 2048));
   commit_products();
 }
-
-/// A consumer warpgroup: its number, its thread's place, and where it is in the rings.
-template <class T>
-struct Consumer {
-  Shared<T>& shared;
-  int group, lane;
-  Place<T::query_stages> q{};
-  Place<T::stages> k{}, v{};
-
-  __device__ __forceinline__ Consumer(Shared<T>& s, int number)
-      : shared(s), group(number), lane(static_cast<int>(threadIdx.x) % 32) {}
-
-  __device__ __forceinline__ void wait_for_q() { wait(shared.q_full[q.stage], q.parity); }
-  __device__ __forceinline__ bf16 (&q_part() const)[2][group_rows][half_width] {
-    return shared.q[q.stage][group];
-  }
-  /// By one thread of the group, whose results have left.
-  __device__ __forceinline__ void release_q() { arrive(shared.q_empty[q.stage]); }
-
-  __device__ __forceinline__ void wait_for_k() { wait(shared.k_full[k.stage], k.parity); }
-  __device__ __forceinline__ void wait_for_v() { wait(shared.v_full[v.stage], v.parity); }
-  /// As wait_for_k(), when the softmax that gave these sums is done with: the compiler would move
-  /// it behind the products that it is meant to run beside, if the parity that is waited for did
-  /// not depend on the sums (which are never negative).
-  __device__ __forceinline__ void wait_for_k_after(const Rows& rows) {
-    const std::uint32_t negative = rows.sum[0] + rows.sum[1] < 0 ? 1 : 0;
-    wait(shared.k_full[k.stage], k.parity ^ negative);
-  }
-  __device__ __forceinline__ std::uint64_t k_tile() const { return k_major(shared.k[k.stage]); }
-  __device__ __forceinline__ std::uint64_t v_tile() const {
-    return n_major(shared.v[v.stage], T::keys * 128);
-  }
-  __device__ __forceinline__ void release_k() {
-    release(shared.k_empty[k.stage]);
-    k.next();
-  }
-  __device__ __forceinline__ void release_v() {
-    release(shared.v_empty[v.stage]);
-    v.next();
-  }
-  /// Each warp tells every block that copies into this one.
-  __device__ __forceinline__ void release(Barrier& empty) {
-    if constexpr (T::cluster == 1) {
-      if (lane == 0) arrive(empty);
-    } else {
-      if (lane < T::cluster) arrive_at(empty, lane);
-    }
-  }
-
-  // Turns: barrier 1 + g is met by group g and passed by the group before it.
-  static constexpr int turn_threads = 2 * group_threads;
-  __device__ __forceinline__ void first_turn() const {
-    if (T::in_turns && group == 0) pass(1, turn_threads);
-  }
-  __device__ __forceinline__ void take_turn() const {
-    if constexpr (T::in_turns) meet(1 + group, turn_threads);
-  }
-  __device__ __forceinline__ void end_turn() const {
-    if constexpr (T::in_turns) pass(1 + (group + 1) % T::consumers, turn_threads);
-  }
-  /// Takes the turn that nobody needs any more, so that no barrier is left half met.
-  __device__ __forceinline__ void last_turn() const {
-    if (T::in_turns && group == 0) meet(1, turn_threads);
-  }
-  __device__ __forceinline__ void meet_group() const {
-    meet(1 + T::consumers + group, group_threads);
-  }
-};
 
 /// One query block, overlapped: the logits of a tile and the values of the tile before it are in
 /// flight together.
@@ -310,7 +253,16 @@ __device__ __forceinline__ void write_out(Consumer<T>& me, const CUtensorMap& ou
                                           int first_row, int head) {
   const float sum[2] = {row_sum(rows.sum[0]), row_sum(rows.sum[1])};
   float factor[2] = {1 / sum[0], 1 / sum[1]};
-  float lse[2] = {rows.max[0] * p.scale + logf(sum[0]), rows.max[1] * p.scale + logf(sum[1])};
+  float scale = p.scale;  // of q.k: logits
+  float counted = 0;      // as logits, how much weights are larger than they count
+  if constexpr (T::e4m3) {
+    factor[0] *= *p.descale_v;
+    factor[1] *= *p.descale_v;
+    scale *= *p.descale_q * *p.descale_k;
+    counted = T::weights_log2 * 0.6931471805599453F;
+  }
+  float lse[2] = {rows.max[0] * scale + logf(sum[0]) - counted,
+                  rows.max[1] * scale + logf(sum[1]) - counted};
   const int thread = thread_read_again() % group_threads;
   const int row = thread / 32 * 16 + thread % 32 / 4;  // and row + 8
   if constexpr (result == Result::added) {
@@ -367,7 +319,11 @@ __device__ __forceinline__ void consume(Shared<T>& shared, const Maps& maps, con
       pass_by<T>(me, tiles);
       continue;
     }
-    if constexpr (T::overlapped) {
+    if constexpr (T::e4m3) {
+      // Not 0, as with queries and keys of zeros: -inf times it, before the first tile, is -inf.
+      const float to_log2 = fmaxf(p.to_log2 * *p.descale_q * *p.descale_k, 1e-37F);
+      attend_in_steps_e4m3<T>(me, p, to_log2, tiles, rows, o);
+    } else if constexpr (T::overlapped) {
       attend_overlapped<T>(me, p, tiles, rows, o);
     } else {
       attend_in_steps<T>(me, p, tiles, rows, o);
@@ -396,6 +352,18 @@ __device__ __forceinline__ void init_barriers(Shared<T>& shared) {
   fence_init();
 }
 
+/// Behind the columns of every tile of V, where no copy writes: one of ones, the others zeros. The
+/// swizzle moves nothing, as all of a row is alike.
+template <class T>
+__device__ __forceinline__ void write_ones(Shared<T>& shared) {
+  constexpr int words = 128 / 4;
+  for (int i = static_cast<int>(threadIdx.x); i < T::stages * 8 * words; i += T::threads) {
+    Row& row = shared.v[i / (8 * words)][0][head_width + i / words % 8];
+    reinterpret_cast<std::uint32_t*>(row.bytes)[i % words] = i / words % 8 == 0 ? 0x38383838U : 0U;
+  }
+  fence_writes();
+}
+
 /// All of a cluster: nobody may reach for a block before it is ready, nor after it is gone.
 template <class T>
 __device__ __forceinline__ void sync_blocks() {
@@ -413,6 +381,7 @@ __global__ void __launch_bounds__(T::threads, 1)
   const std::uint32_t to_pattern = (0U - shared_address(dynamic_shared)) % 1024;
   auto& shared = *reinterpret_cast<Shared<T>*>(dynamic_shared + to_pattern);
   if (threadIdx.x == 0) init_barriers<T>(shared);
+  if constexpr (T::e4m3) write_ones(shared);
   sync_blocks<T>();
   // Taken from the warp's first thread: so the compiler knows that no warp parts at what depends on
   // it, and puts nothing into the inner loop to bring it together.
@@ -428,9 +397,26 @@ __global__ void __launch_bounds__(T::threads, 1)
   sync_blocks<T>();
 }
 
+template <class T>
+Maps maps_of(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out) {
+  const CUtensorMap out_map =
+      out.dtype() == DType::f8e4m3 ? e4m3_head_map(out, group_rows) : head_map(out, group_rows);
+  if constexpr (T::e4m3) {
+    return {e4m3_head_map(q, group_rows), e4m3_head_map(k, T::keys / T::cluster),
+            e4m3_transposed_map(v, head_width / T::cluster), out_map};
+  } else {
+    return {head_map(q, group_rows), head_map(k, T::keys), head_map(v, T::keys), out_map};
+  }
+}
+
+/// What the scales of e4m3 tensors are, on the device; nullptr where there are none.
+struct Scales {
+  const float *q, *k, *v, *largest_out;
+};
+
 template <class T, Result result>
 void launch_tiled(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
-                  const float* largest_out, const Tensor& out) {
+                  const Scales& scales, const Tensor& out) {
   constexpr auto kernel = attention_kernel<T, result>;
   static const int processors = [] {
     int device = 0;
@@ -451,11 +437,12 @@ void launch_tiled(const Tensor& q, const Tensor& k, const Tensor& v, const Atten
                   args.last_key_logit / args.scale,
                   args.lse.defined() ? elements<float>(args.lse) : nullptr,
                   result == Result::added ? elements<bf16>(out) : nullptr,
-                  largest_out,
+                  scales.largest_out,
+                  scales.q,
+                  scales.k,
+                  scales.v,
                   share_out<T>(q.dim(0), q.dim(1), processors)};
-  const Maps maps{
-      head_map(q, group_rows), head_map(k, T::keys), head_map(v, T::keys),
-      result == Result::e4m3 ? e4m3_head_map(out, group_rows) : head_map(out, group_rows)};
+  const Maps maps = maps_of<T>(q, k, v, out);
   cudaLaunchAttribute cluster{};
   cluster.id = cudaLaunchAttributeClusterDimension;
   cluster.val.clusterDim.x = T::cluster;
@@ -476,19 +463,29 @@ void launch_tiled(const Tensor& q, const Tensor& k, const Tensor& v, const Atten
 template <class T>
 void attention_tiled(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
                      const Tensor& out) {
-  launch_tiled<T, Result::plain>(q, k, v, args, nullptr, out);
+  launch_tiled<T, Result::plain>(q, k, v, args, {}, out);
 }
 /// add_attention_hopper() in one tiling.
 template <class T>
 void add_attention_tiled(const Tensor& q, const Tensor& k, const Tensor& v,
                          const AttentionArgs& args, const Tensor& out) {
-  launch_tiled<T, Result::added>(q, k, v, args, nullptr, out);
+  launch_tiled<T, Result::added>(q, k, v, args, {}, out);
 }
 /// attention_hopper_e4m3() in one tiling.
 template <class T>
 void attention_tiled_e4m3(const Tensor& q, const Tensor& k, const Tensor& v,
                           const AttentionArgs& args, const float* largest_out, const Tensor& out) {
-  launch_tiled<T, Result::e4m3>(q, k, v, args, largest_out, out);
+  launch_tiled<T, Result::e4m3>(q, k, v, args, {nullptr, nullptr, nullptr, largest_out}, out);
+}
+/// attention_of_e4m3() in one tiling.
+template <class T>
+void attention_of_e4m3_tiled(const E4m3Operands& x, const AttentionArgs& args, const Tensor& out) {
+  const float* largest = &x.v_scale()->most;
+  const Scales scales{&token_scale(x.q)->descale, &token_scale(x.k)->descale, &x.v_scale()->descale,
+                      out.dtype() == DType::f8e4m3 ? largest : nullptr};
+  const auto launch =
+      out.dtype() == DType::f8e4m3 ? launch_tiled<T, Result::e4m3> : launch_tiled<T, Result::plain>;
+  launch(x.q, x.k, x.v, args, scales, out);
 }
 
 }  // namespace weft::cuda::hopper_attention

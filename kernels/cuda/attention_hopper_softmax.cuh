@@ -81,7 +81,14 @@ __device__ __forceinline__ bool raise_max(const float (&s)[N], float to_log2, Ro
   return true;
 }
 
-/// Products to weights 2^(...), which are added to the rows' sums.
+/// Products to weights 2^(...), of a row's maximum 2^`top`.
+template <int top, int N>
+__device__ __forceinline__ void to_weights(float (&s)[N], float to_log2, const Rows& rows) {
+  const float shift[2] = {top - rows.max[0] * to_log2, top - rows.max[1] * to_log2};
+#pragma unroll
+  for (int i = 0; i < N; ++i) s[i] = exp2_fast(fmaf(s[i], to_log2, shift[i / 2 % 2]));
+}
+/// Products to weights 2^(...), of a row's maximum 1, which are added to the rows' sums.
 template <int N>
 __device__ __forceinline__ void weigh(float (&s)[N], float to_log2, Rows& rows) {
   const float shift[2] = {-rows.max[0] * to_log2, -rows.max[1] * to_log2};
@@ -105,6 +112,29 @@ template <int N>
 __device__ __forceinline__ void to_operand(const float (&s)[N], std::uint32_t (&p)[N / 2]) {
 #pragma unroll
   for (int i = 0; i < N / 2; ++i) p[i] = pack(s[2 * i], s[2 * i + 1]);
+}
+__device__ __forceinline__ std::uint32_t pack_e4m3(float a, float b, float c, float d) {
+  std::uint32_t four;
+  asm("{\n"
+      ".reg .b16 low, high;\n"
+      "cvt.rn.satfinite.e4m3x2.f32 low, %2, %1;\n"
+      "cvt.rn.satfinite.e4m3x2.f32 high, %4, %3;\n"
+      "mov.b32 %0, {low, high};\n"
+      "}\n"
+      : "=r"(four)
+      : "f"(a), "f"(b), "f"(c), "f"(d));
+  return four;
+}
+/// The same in e4m3: 32 columns are four registers. Column 16 h + 8 i + 2 t + j of the 32 becomes
+/// number 16 h + 4 t + 2 i + j of the summed index, so that it stays in its thread; transposed V
+/// has its keys in that order.
+template <int N>
+__device__ __forceinline__ void to_operand_e4m3(const float (&s)[N], std::uint32_t (&p)[N / 4]) {
+#pragma unroll
+  for (int i = 0; i < N / 4; ++i) {
+    const float* from = s + i / 4 * 16 + i / 2 % 2 * 8 + i % 2 * 2;
+    p[i] = pack_e4m3(from[0], from[1], from[4], from[5]);
+  }
 }
 template <int N>
 __device__ __forceinline__ void scale_rows(float (&o)[N], const float (&factor)[2]) {

@@ -23,6 +23,9 @@ constexpr int group_threads = 128;
 template <int Consumers, int Keys, bool Overlapped, bool InTurns, bool Lazy, int Cluster,
           int QueryStages = 1>
 struct Tiling {
+  static constexpr bool e4m3 = false;
+  static constexpr int parts = 2;  // columns of 64 bf16 that a row has
+  static constexpr int v_rows = Keys;
   static constexpr int consumers = Consumers;
   static constexpr int keys = Keys;  // of a tile
   static constexpr bool overlapped = Overlapped, in_turns = InTurns, lazy = Lazy;
@@ -40,12 +43,41 @@ struct Tiling {
   static_assert(Overlapped || !InTurns);
 };
 
-/// What a block keeps in shared memory; rows of 64 columns in the 128-byte swizzle.
+/// As Tiling, with operands in e4m3 and V transposed. A tile's weights times V are summed by
+/// themselves and added to what there is in float32: the tensor cores keep some 14 bits of an e4m3
+/// sum, too few for thousands of keys.
+template <int Cluster>
+struct TilingE4m3 {
+  static constexpr bool e4m3 = true;
+  static constexpr int parts = 1;
+  static constexpr int consumers = 3;
+  static constexpr int keys = 128;
+  /// Behind the columns of the head one of ones, whose values are the sums of weights, and zeros up
+  /// to a multiple of eight.
+  static constexpr int v_rows = head_width + 8;
+  static constexpr bool overlapped = false, in_turns = true, lazy = false;
+  static constexpr int cluster = Cluster;
+  static constexpr int stages = 4, query_stages = 1;
+  static constexpr int threads = (1 + consumers) * group_threads;
+  static constexpr std::uint32_t tile_bytes = keys * head_width;
+  static constexpr std::uint32_t q_bytes = consumers * group_rows * head_width;
+  static constexpr int producer_registers = 32, consumer_registers = 160;
+  /// The largest weight of a row is 2^8, below e4m3's largest number, 448: so weights down to 2^-14
+  /// of it have all their bits.
+  static constexpr int weights_log2 = 8;
+};
+
+/// A row in shared memory: 64 bf16 or 128 e4m3.
+struct Row {
+  std::byte bytes[128];
+};
+
+/// What a block keeps in shared memory; rows in the 128-byte swizzle.
 template <class T>
 struct alignas(1024) Shared {
-  bf16 q[T::query_stages][T::consumers][2][group_rows][half_width];  // results, on their way out
-  bf16 k[T::stages][2][T::keys][half_width];
-  bf16 v[T::stages][2][T::keys][half_width];
+  Row q[T::query_stages][T::consumers][2][group_rows];  // results, on their way out
+  Row k[T::stages][T::parts][T::keys];
+  Row v[T::stages][T::parts][T::v_rows];  // in e4m3 of columns of the head, keys in a row
   Barrier q_full[T::query_stages], q_empty[T::query_stages];
   Barrier k_full[T::stages], k_empty[T::stages];
   Barrier v_full[T::stages], v_empty[T::stages];
@@ -99,6 +131,8 @@ struct Problem {
   const bf16* onto;  // [Nq, H, 128]
   // Results in e4m3: on the device, what 448 of them stands for; else nullptr.
   const float* largest_out;
+  // Operands in e4m3: on the device, what one of each stands for; else nullptr.
+  const float *descale_q, *descale_k, *descale_v;
   Shares shares;
 };
 
@@ -109,6 +143,9 @@ struct Maps {
 CUtensorMap head_map(const Tensor& x, int box_rows);
 /// The same over e4m3 [N, H, 128], whose box has all 128 columns of one head.
 CUtensorMap e4m3_head_map(const Tensor& x, int box_rows);
+/// Over e4m3 [H, 128, N], N a multiple of 128: boxes of 128 of N by some of the 128 columns;
+/// coordinates of N, column, head.
+CUtensorMap e4m3_transposed_map(const Tensor& x, int box_columns);
 
 /// The place in a ring, for the one who fills it as for those who empty it.
 template <int Stages>

@@ -336,6 +336,24 @@ TEST(AttentionFp8Test, agrees_with_the_loop) {
   }
 }
 
+// Scales are guessed from a sample of the tokens; a token outside of it that is far larger must not
+// be cut off. It decides every result: 1000 / 4096 beside a mean of values of size 1.
+TEST(AttentionFp8Test, the_largest_value_fits_wherever_it_is) {
+  const std::shared_ptr<Ops> ops = cuda_ops(Precision::fp8);
+  if (ops == nullptr) GTEST_SKIP() << "no CUDA: " << cuda_absent_reason();
+  const std::int64_t tokens = 4100, heads = 2, width = 128;
+  const Backend on{*ops};
+  const Tensor q = Tensor::zeros({tokens, heads, width});
+  Tensor v = as_float(random_tensor(q.shape(), 3).as(DType::bf16));
+  const std::int64_t large = 77;
+  for (float& x : v.slice(large, large + 1).span()) x = std::copysign(1024.F, x);
+  const Tensor y = on.act(Tensor::zeros(q.shape()));
+  ops->attention(on.act(q), on.act(q), on.act(v), {.scale = 0.1F}, y);
+  const Tensor out = as_float(y.to(DeviceKind::cpu)).slice(0, 20);
+  const auto expected = reference::attention(q.slice(0, 20), q, v, {.scale = 0.1F});
+  EXPECT_LT(relative_error(out, expected.out), 1e-2);  // the large one is exact, 448 as stored
+}
+
 TEST(AttentionFp8Test, zeros_and_nan) {
   const std::shared_ptr<Ops> ops = cuda_ops(Precision::fp8);
   if (ops == nullptr) GTEST_SKIP() << "no CUDA: " << cuda_absent_reason();
