@@ -88,13 +88,13 @@ MachineSpeed cpu_speed() {
 }
 
 // bench/README.md, "Many GPUs": a step of the three models at 666 to 682 TFLOP/s in bf16, forwards
-// at 960 in fp8; copies between two GPUs of a host at 235 GB/s and from 20 us on, within one
+// at 1000 in fp8; copies between two GPUs of a host at 235 GB/s and from 20 us on, within one
 // at 4.27 TB/s. CFG halves, which exchange next to nothing, lose 0.3 to 1 %. What Ulysses loses
 // beside that is as much as its transfers and copies take without any overlap; the transfers of a
 // ring hide behind its attention, which takes 4.5 % longer, and in fp8 half as long again, as it is
 // computed in bf16 there. Of 400 Gb/s 45 GB/s are expected.
 MachineSpeed gpu_speed(bool fp8) {
-  return {.flops = fp8 ? 9.6e14 : 6.65e14,
+  return {.flops = fp8 ? 1e15 : 6.65e14,
           .node_bytes = 2.35e11,
           .network_bytes = 4.5e10,
           .latency = 20e-6,
