@@ -40,14 +40,11 @@ class Stage:
         stars = torch.rand(60, 2, generator=g).to(device) * 2 - 1
         gap = (self.x[None] - stars[:, 0, None, None]) ** 2 + (self.y[None] - stars[:, 1, None, None]) ** 2
         self.stars = torch.exp(-gap.min(0).values / 0.00035)
+        self.masks, self.scenes = self.patterns()
 
-    def backgrounds(self, index):
-        """index [B] -> [B, 3, 128, 128] in [0, 1]."""
+    def patterns(self):
+        """What backgrounds are mixed from: masks [5, 128, 128] of the second tone, scenes [6, 3, 128, 128]."""
         x, y = self.x, self.y
-        base = self.colours[self.colour[index]][:, :, None, None]  # [B, 3, 1, 1]
-        dark = base.mean(1, keepdim=True) < 0.4
-        # the second tone is lighter on dark colours and darker on light ones, so that every pattern shows
-        tone = torch.where(dark, base + (1 - base) * 0.45, base * 0.72)
         smooth = lambda d: torch.sigmoid(d * 25)  # noqa: E731  soft edges: no aliasing
         masks = torch.stack([
             torch.zeros_like(x),
@@ -56,9 +53,6 @@ class Stage:
             smooth(0.45 - torch.sqrt(torch.sin(x * TAU) ** 2 + torch.sin(y * TAU) ** 2 + 1e-6)),
             smooth(torch.sin(x * TAU) * torch.sin(y * TAU)),
         ])
-        kind = self.kind[index]
-        mask = masks[kind.clamp(max=len(PATTERN_KEYS) - 1)][:, None]
-        flat = base * (1 - mask) + tone * mask
 
         def mix(top, bottom, edge, width):
             w = torch.sigmoid((y - edge) / width)
@@ -74,7 +68,18 @@ class Stage:
             mix((0.35, 0.20, 0.50), (0.99, 0.62, 0.25), 0.1 + 0 * x, 0.3),
             mix((0.68, 0.78, 0.88), (0.95, 0.97, 0.99), 0.2 + 0.06 * torch.sin(x * 5 + 2), 0.02),
         ])
-        scene = scenes[(kind - len(PATTERN_KEYS)).clamp(min=0)]
+        return masks, scenes
+
+    def backgrounds(self, index):
+        """index [B] -> [B, 3, 128, 128] in [0, 1]."""
+        base = self.colours[self.colour[index]][:, :, None, None]  # [B, 3, 1, 1]
+        dark = base.mean(1, keepdim=True) < 0.4
+        # the second tone is lighter on dark colours and darker on light ones, so that every pattern shows
+        tone = torch.where(dark, base + (1 - base) * 0.45, base * 0.72)
+        kind = self.kind[index]
+        mask = self.masks[kind.clamp(max=len(PATTERN_KEYS) - 1)][:, None]
+        flat = base * (1 - mask) + tone * mask
+        scene = self.scenes[(kind - len(PATTERN_KEYS)).clamp(min=0)]
         return torch.where((kind >= len(PATTERN_KEYS))[:, None, None, None], scene, flat).clamp(0, 1)
 
     def paths(self, motion, size, span, generator):
@@ -97,8 +102,9 @@ class Stage:
     def draw(self, scenes, generator):
         """Clips [B, F, 3, 128, 128] in [-1, 1], and the first thing's centres [B, F, 2] as (x, y) of [-1, 1]."""
         b, dev = len(scenes), self.device
-        table = torch.tensor(
-            [[bg, len(th), *th[0], *th[-1]] for th, bg in scenes], device=dev)  # [B, 6]
+        table = torch.tensor([[bg, len(th), *th[0], *th[-1]] for th, bg in scenes])  # [B, 6]
+        # from pinned memory, so that drawing does not wait for the work already queued on the GPU
+        table = table.pin_memory().to(dev, non_blocking=True) if dev == "cuda" else table.to(dev)
         picture = self.backgrounds(table[:, 0])[:, None].expand(-1, FRAMES, -1, -1, -1)
         two = (table[:, 1] == 2).float()
         rand = lambda: torch.rand(b, device=dev, generator=generator) * 2 - 1  # noqa: E731

@@ -15,6 +15,7 @@ class Muon:
 
     @torch.no_grad()
     def step(self, rate):
+        """rate: a tensor, so that a replayed step can be told another."""
         for group, momentum in self.groups:
             gradient = torch.stack([p.grad.flatten(1) for p in group])
             momentum.lerp_(gradient, 0.05)
@@ -25,8 +26,6 @@ class Muon:
             for _ in range(5):
                 a = x @ x.transpose(1, 2)
                 x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
-            x = (x.transpose(1, 2) if tall else x).float() * 0.2 * max(x.shape[1:]) ** 0.5
+            x = (x.transpose(1, 2) if tall else x).float() * (0.2 * max(x.shape[1:]) ** 0.5 * rate)
             torch._foreach_mul_(group, 1 - self.decay * rate)
-            torch._foreach_add_(group, [u.reshape(p.shape) for u, p in zip(x.unbind(), group)], alpha=-rate)
-            for p in group:
-                p.grad = None
+            torch._foreach_sub_(group, [u.reshape(p.shape) for u, p in zip(x.unbind(), group)])

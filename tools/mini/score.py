@@ -1,7 +1,10 @@
 """Scores a model folder on held-out combinations of thing, motion and background.
 
-usage: score.py WORK detector        trains the measuring network on drawn clips -> WORK/detector.pt
-       score.py WORK MODEL           -> WORK/scores.json and WORK/samples.png
+usage: score.py WORK detector [SECONDS]  trains the measuring network on drawn clips -> WORK/detector.pt
+       score.py WORK MODEL [COUNT [GUIDANCE...]]     -> WORK/scores.json and WORK/samples.png
+
+COUNT prompts a row (200), each row once per guidance scale: 3, which is what the model is used with, and 5, the usual one.
+The picture shows the first scale's clips.
 
 The detector is a small convolutional network that names the glyph in one frame and says where it is. It learns from
 drawn frames only (blurred and noisy ones among them) and never sees a generated clip. A clip's glyph is the one with
@@ -29,7 +32,7 @@ from train_vae import measure
 from train_wan import ROWS, MergedPads, encode_text
 from whole_clip_vae import WholeClip
 
-STEPS, GUIDANCE = 25, 5.0
+STEPS, GUIDANCE = 25, (3.0, 5.0)
 
 
 class Detector(nn.Module):
@@ -118,7 +121,7 @@ class Model:
         return encode_text(self.text, torch.tensor([r + [0] * (ROWS - len(r)) for r in ids], device=self.device))
 
     @torch.no_grad()
-    def sample(self, prompts, seed):
+    def sample(self, prompts, seed, guidance):
         clips = []
         generator = torch.Generator().manual_seed(seed)
         for at in range(0, len(prompts), 100):
@@ -132,7 +135,7 @@ class Model:
                     when = t.expand(len(part))
                     yes = self.net(z, when, rows, return_dict=False)[0].float()
                     no = self.net(z, when, empty, return_dict=False)[0].float()
-                z = solver.step(no + GUIDANCE * (yes - no), t, z, return_dict=False)[0]
+                z = solver.step(no + guidance * (yes - no), t, z, return_dict=False)[0]
             shape = (1, 16, 1, 1, 1)
             mean = torch.tensor(self.vae.config.latents_mean, device=self.device).reshape(shape)
             std = torch.tensor(self.vae.config.latents_std, device=self.device).reshape(shape)
@@ -140,13 +143,13 @@ class Model:
         return torch.cat(clips)
 
 
-def main(work, folder, device, count=200):
+def main(work, folder, device, count=200, scales=GUIDANCE):
     names = load_names(work)
     net = Detector(len(names)).to(device).eval()
     net.load_state_dict(torch.load(f"{work}/detector.pt", map_location=device))
     model, stage = Model(folder, device), Stage(work, device)
     generator, rng = generator_for(2024, device)
-    scores = {"steps": STEPS, "guidance": GUIDANCE, "prompts_each": count}
+    scores = {"steps": STEPS, "prompts_each": count}
     scores["psnr_db"] = measure(model.vae, stage, names, device, 192 if device == "cuda" else 16)[2]
     any_scene = [captions.draw_held_out(len(names), rng) for _ in range(count)]
     directed = [captions.draw_held_out(len(names), rng, list(captions.DIRECTIONS)) for _ in range(count)]
@@ -159,11 +162,15 @@ def main(work, folder, device, count=200):
                                  ("english_directed", captions.english, directed),
                                  ("chinese_directed", captions.chinese, directed)):
         prompts = [write(names, *s, rng) for s in scenes]
-        clips = model.sample(prompts, seed=1)
-        thing, direction, moving = judge(net, clips, scenes)
-        scores[label] = {"thing": thing, "direction": direction, "directed_clips": moving}
-        sheets.append(torch.cat([torch.cat(list(clips[i, [0, 4, 8, 12, 16]]), 2) for i in range(min(12, count))], 1))
-        print(label, scores[label], prompts[:12], flush=True)
+        print(label, prompts[:12])
+        for guidance in scales:
+            clips = model.sample(prompts, seed=1, guidance=guidance)
+            thing, direction, moving = judge(net, clips, scenes)
+            row = {"thing": thing, "direction": direction, "directed_clips": moving}
+            scores.setdefault(f"guidance {guidance:g}", {})[label] = row
+            print("guidance", guidance, row, flush=True)
+            if guidance == scales[0]:
+                sheets.append(torch.cat([torch.cat(list(clips[i, [0, 4, 8, 12, 16]]), 2) for i in range(min(12, count))], 1))
     picture = ((torch.cat(sheets, 2) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
     Image.fromarray(picture).save(f"{work}/samples.png")
     with open(f"{work}/scores.json", "w", encoding="utf-8") as f:
@@ -177,4 +184,5 @@ if __name__ == "__main__":
     if sys.argv[2] == "detector":
         train_detector(sys.argv[1], where, *map(float, sys.argv[3:]))
     else:
-        main(sys.argv[1], sys.argv[2], where, *map(int, sys.argv[3:]))
+        main(sys.argv[1], sys.argv[2], where, *map(int, sys.argv[3:4]),
+             scales=tuple(map(float, sys.argv[4:])) or GUIDANCE)

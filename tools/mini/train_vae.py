@@ -1,9 +1,10 @@
 """Trains the video autoencoder on clips drawn on the fly; WORK/vae/ comes out in diffusers' layout, bfloat16.
 
-usage: train_vae.py WORK SECONDS FROM TO [BATCH [decoder | polish]]
-FROM and TO say which part of the learning-rate schedule (0 to 1) this call covers; each call goes on from WORK/vae.
-With `decoder` the encoder stays as it is, so that the transformer can be trained on its latents at the same time; the
-result is then WORK/vae_tuned. `polish` is a last such call on the reconstruction's PSNR itself, at a lower rate.
+usage: train_vae.py WORK SECONDS FROM TO BATCH FRAMES [decoder]
+FROM and TO say which part of the learning-rate schedule (0 to 1) this call covers; each call goes on from WORK/vae. A step
+sees BATCH stretches of FRAMES frames (1, 5, 9, 13 or 17), each of a clip of its own: more clips a second that way.
+With `decoder` the encoder stays as it is, for the transformer has been trained on its latents: a last polish, mostly on
+the reconstruction's PSNR itself and at a lower rate. The result is then WORK/vae_tuned.
 """
 
 import json
@@ -17,13 +18,14 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKLWan
 
 import captions
-from clips import Stage, generator_for, load_names
+from clips import FRAMES, SIDE, Stage, generator_for, load_names
 from muon import Muon
+from replay import Average, replayed
 from whole_clip_vae import WholeClip, check, new_vae
 
 ADAM_RATE, MUON_RATE = 1e-3, 3e-3
 POLISH_RATE = 0.5  # of both
-KL_WEIGHT = 1e-4
+KL_WEIGHT = 3e-4
 
 
 def gradients(x):
@@ -31,17 +33,13 @@ def gradients(x):
     return F.pad(x[..., 1:] - x[..., :-1], (0, 1)), F.pad(x[..., 1:, :] - x[..., :-1, :], (0, 0, 0, 1))
 
 
-def loss_of(video, clips):
+def loss_of(video, clips, share):
+    """share: of each clip's PSNR, which makes clips count alike whatever their detail; the rest keeps edges sharp."""
     d = video - clips
     gx, gy = gradients(d)
     half = F.avg_pool2d(d.flatten(0, 1), 2)
-    return d.abs().mean() + d.square().mean() + 0.5 * (gx.abs().mean() + gy.abs().mean()) + 0.5 * half.abs().mean()
-
-
-def polish_loss_of(video, clips):
-    """Each clip's PSNR, so that clips count alike whatever their detail; a little of the first loss keeps edges sharp."""
-    error = (video - clips).square().flatten(1).mean(1)
-    return torch.log(error + 1e-6).mean() + loss_of(video, clips)
+    sharp = d.abs().mean() + d.square().mean() + 0.5 * (gx.abs().mean() + gy.abs().mean()) + 0.5 * half.abs().mean()
+    return sharp + share * torch.log(d.square().flatten(1).mean(1) + 1e-6).mean()
 
 
 def psnr(video, clips):
@@ -66,25 +64,24 @@ def measure(vae, stage, names, device, count=192):
     return z.mean(1).tolist(), z.std(1).tolist(), sum(scores) / len(scores)
 
 
-def main(work, seconds, start, end, batch=12, part="all"):
+def main(work, seconds, start, end, batch, frames, part="all"):
     began = time.time()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cudnn.benchmark = True
-    torch._dynamo.config.cache_size_limit = 64  # one small kernel per layer size
     torch.set_float32_matmul_precision("high")
-    check()
     names, stage = load_names(work), Stage(work, device)
     torch.manual_seed(0)
     vae = new_vae().to(device)
-    polish = part == "polish"
-    tuned = polish or part == "decoder"
-    peak, loss_function, two = (POLISH_RATE, polish_loss_of, 0.2) if polish else (1.0, loss_of, 0.5)
+    tuned = part == "decoder"
+    peak, share, two = (POLISH_RATE, 1.0, 0.2) if tuned else (1.0, 0.5, 0.3)
     out = f"{work}/vae_tuned" if tuned else f"{work}/vae"
     source = out if os.path.exists(out) else f"{work}/vae"
-    if os.path.exists(source):
+    if not os.path.exists(source):
+        check()
+    else:
         vae.load_state_dict(AutoencoderKLWan.from_pretrained(source).state_dict())
         print("goes on from", source)
-    whole = WholeClip(vae, compiled=device == "cuda")
+    whole = WholeClip(vae)
     if tuned:
         vae.encoder.requires_grad_(False)
         vae.quant_conv.requires_grad_(False)
@@ -92,49 +89,67 @@ def main(work, seconds, start, end, batch=12, part="all"):
     matrices = [p for n, p in vae.named_parameters() if p.requires_grad and p.ndim > 3 and "conv_out" not in n and "gamma" not in n]
     chosen = {id(p) for p in matrices}
     others = [p for p in parameters if id(p) not in chosen]
+    muon_rate, adam_rate = torch.zeros((), device=device), torch.zeros((), device=device)
     muon = Muon(matrices)
-    adam = torch.optim.AdamW(others, lr=ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0, fused=device == "cuda")
-    average = [p.detach().clone() for p in parameters]
-    generator, rng = generator_for(int(began), device)
-    step, spoken = 0, 0.0
-    while (done := (time.time() - began) / seconds) < 1:
-        rate = peak * 0.5 * (1 + math.cos(math.pi * (start + (end - start) * done))) * min(1, (step + 1) / 100)
-        scenes = [captions.draw_scene(len(names), rng, two=two) for _ in range(batch)]
-        with torch.no_grad():
-            clips, _ = stage.draw(scenes, generator)
-        with torch.autocast(device, torch.bfloat16):
+    adam = torch.optim.AdamW(others, lr=adam_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=device == "cuda",
+                             capturable=device == "cuda")
+    average = Average(parameters)
+    clips = torch.zeros(batch, frames, 3, SIDE, SIDE, device=device)
+
+    def step_on_clips():
+        # a cast kept from the captured step would be stale in the next
+        with torch.autocast(device, torch.bfloat16, cache_enabled=False):
             with torch.set_grad_enabled(not tuned):
-                mean, logvar = whole.encode(clips.contiguous())
+                mean, logvar = whole.encode(clips)
             mean, logvar = mean.float(), logvar.float().clamp(-20, 10)
             z = mean + torch.exp(0.5 * logvar) * torch.randn_like(mean)
             video = whole.decode(z)
         kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
-        loss = loss_function(video.float(), clips) + KL_WEIGHT * kl
+        loss = loss_of(video.float(), clips, share) + KL_WEIGHT * kl
         loss.backward()
         torch.nn.utils.clip_grad_norm_(others, 1.0)
-        muon.step(MUON_RATE * rate)
-        for group in adam.param_groups:
-            group["lr"] = ADAM_RATE * rate
+        muon.step(muon_rate)
         adam.step()
-        adam.zero_grad(set_to_none=True)
-        torch._foreach_lerp_(average, [p.detach() for p in parameters], 1 - min(0.998, step / (step + 10)))
+        for p in parameters:
+            p.grad = None
+        average.update()
+        return loss.detach(), kl.detach(), video.detach()
+
+    generator, rng = generator_for(int(began), device)
+    replay = replayed(step_on_clips, device)
+    print(f"VAE {time.time() - began:6.1f} s  starts", flush=True)
+    step, spoken = 0, time.time()
+    while (done := (time.time() - began) / seconds) < 1:
+        rate = peak * 0.5 * (1 + math.cos(math.pi * (start + (end - start) * done))) * min(1, (step + 1) / 100)
+        muon_rate.fill_(MUON_RATE * rate)
+        adam_rate.fill_(ADAM_RATE * rate)
+        average.keep.fill_(min(0.998, step / (step + 10)))
+        scenes = [captions.draw_scene(len(names), rng, two=two) for _ in range(batch)]
+        with torch.no_grad():
+            first = rng.randint(0, FRAMES - frames)
+            clips.copy_(stage.draw(scenes, generator)[0][:, first:first + frames])
+        loss, kl, video = replay()
         step += 1
         if time.time() - spoken > 25:
             spoken = time.time()
             memory = torch.cuda.max_memory_allocated() / 2**30 if device == "cuda" else 0
             print(f"VAE {time.time() - began:6.1f} s  step {step}  loss {loss.item():.4f}  kl {kl.item():.2f}  "
-                  f"psnr {psnr(video.detach().float(), clips):.2f}  {memory:.1f} GiB", flush=True)
-    for p, a in zip(parameters, average):
+                  f"psnr {psnr(video.float(), clips):.2f}  {memory:.1f} GiB", flush=True)
+            if not math.isfinite(loss.item()):
+                raise SystemExit(f"train_vae.py: the loss is {loss.item()} at step {step}")
+        if device == "cuda" and step % 4 == 0:
+            torch.cuda.current_stream().synchronize()  # no more steps under way than the clock can stop
+    for p, a in zip(parameters, average.values):
         # what is stored is bfloat16: measure and use exactly that
         p.data.copy_(a.bfloat16().float())
     vae.eval()
     mean, std, score = measure(vae, stage, names, device, 192 if device == "cuda" else 16)
     vae.register_to_config(latents_mean=mean, latents_std=std)
     vae.to(torch.bfloat16).save_pretrained(out)
-    with open(f"{work}/vae_scores.json", "w") as f:
-        json.dump({"psnr_held_out_db": score, "steps": step, "batch": batch, "seconds": seconds}, f)
+    with open(f"{out}_scores.json", "w") as f:
+        json.dump({"psnr_held_out_db": score, "steps": step, "batch": batch, "frames": frames, "seconds": seconds}, f)
     print(f"VAE {step} steps, held-out reconstruction {score:.2f} dB; latent std {min(std):.2f} .. {max(std):.2f}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(float, sys.argv[2:5]), *map(int, sys.argv[5:6]), *sys.argv[6:])
+    main(sys.argv[1], *map(float, sys.argv[2:5]), *map(int, sys.argv[5:7]), *sys.argv[7:])

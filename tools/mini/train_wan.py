@@ -19,12 +19,13 @@ from transformers import UMT5Config, UMT5EncoderModel
 import captions
 from clips import Stage, generator_for, load_names
 from muon import Muon
+from replay import Average, replayed
 from whole_clip_vae import WholeClip
 
 ROWS = 47  # text rows that training computes; the remaining pad rows are one key
 TEXT_ROWS = 512  # what the pipeline pads to
 WIDTH, LAYERS, HEADS, HIDDEN, TEXT_WIDTH = 256, 8, 4, 512, 192
-CACHE = 40_000
+CACHE, FIRST = 40_000, 12_000  # clips at hand: at most, and before the first step
 DROPOUT = 0.1  # share of empty prompts, for guidance
 ADAM_RATE, MUON_RATE = 1e-3, 2e-3
 
@@ -132,7 +133,7 @@ def rate_at(progress, steps):
     return cosine * min(1.0, (steps + 1) / 100)
 
 
-def main(work, seconds, start, end, batch=512):
+def main(work, seconds, start, end, batch=384):
     began = time.time()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_float32_matmul_precision("high")
@@ -159,34 +160,51 @@ def main(work, seconds, start, end, batch=512):
     others = [p for p in everything if id(p) not in chosen]
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M + {sum(p.numel() for p in text.parameters()) / 1e6:.2f} M "
           f"parameters", flush=True)
+    muon_rate, adam_rate = torch.zeros((), device=device), torch.zeros((), device=device)
     muon = Muon(matrices)
-    adam = torch.optim.AdamW(others, lr=ADAM_RATE, betas=(0.9, 0.95), weight_decay=0.0, fused=device == "cuda")
-    average = [p.detach().clone() for p in everything]
+    adam = torch.optim.AdamW(others, lr=adam_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=device == "cuda",
+                             capturable=device == "cuda")
+    average = Average(everything)
     latents = Latents(work, names, tokens, device, int(began), CACHE if device == "cuda" else 8)
-    share = min(60.0, seconds / 8)
-    while latents.filled < len(latents.z) and time.time() - began < share + 15:
-        latents.add(64 if device == "cuda" else 4)
+    count = 64 if device == "cuda" else 4
+    filling = time.time()
+    while latents.filled < min(FIRST, len(latents.z)) and time.time() - filling < min(60.0, seconds / 8):
+        latents.add(count)
     print(f"{time.time() - began:.1f} s  {latents.filled} clips", flush=True)
-    spoken, step, total = time.time(), 0, 0.0
-    while (done := (time.time() - began) / seconds) < 1:
-        if step % 4 == 3:
-            latents.add(32 if device == "cuda" else 2)
-        rate = rate_at(start + (end - start) * done, step)
-        z, ids = latents.batch(batch)
+    z, ids = (part.clone() for part in latents.batch(batch))
+
+    def step_on_batch():
         noise, t = torch.randn_like(z), draw_times(batch, device)
         level = t[:, None, None, None, None]
-        with torch.autocast(device, torch.bfloat16):
+        # a cast kept from the captured step would be stale in the next
+        with torch.autocast(device, torch.bfloat16, cache_enabled=False):
             rows = encode_text(text, ids)
             velocity = model((1 - level) * z + level * noise, t * 1000, rows, return_dict=False)[0]
         loss = (velocity.float() - (noise - z)).square().mean()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(others, 1.0)
-        muon.step(MUON_RATE * rate)
-        for group in adam.param_groups:
-            group["lr"] = ADAM_RATE * rate
+        muon.step(muon_rate)
         adam.step()
-        adam.zero_grad(set_to_none=True)
-        torch._foreach_lerp_(average, [p.detach() for p in everything], 1 - min(0.999, (step + 1) / (step + 10)))
+        for p in everything:
+            p.grad = None
+        average.update()
+        return loss.detach()
+
+    replay = replayed(step_on_batch, device)
+    print(f"{time.time() - began:.1f} s  starts", flush=True)
+    spoken, step, total = time.time(), 0, 0.0
+    while (done := (time.time() - began) / seconds) < 1:
+        if step % 8 == 7:
+            latents.add(count)
+        rate = rate_at(start + (end - start) * done, step)
+        muon_rate.fill_(MUON_RATE * rate)
+        adam_rate.fill_(ADAM_RATE * rate)
+        average.keep.fill_(min(0.999, (step + 1) / (step + 10)))
+        for here, new in zip((z, ids), latents.batch(batch)):
+            here.copy_(new)
+        loss = replay()
+        if device == "cuda" and step % 4 == 0:
+            torch.cuda.current_stream().synchronize()  # no more steps under way than the clock can stop
         step += 1
         if step % 100 == 0 or device == "cpu":
             total = loss.item()
@@ -198,7 +216,7 @@ def main(work, seconds, start, end, batch=512):
     torch.save({"text": {k: v.bfloat16() for k, v in text.state_dict().items()},
                 "model": {k.replace("_orig_mod.", ""): v.bfloat16() for k, v in model.state_dict().items()}},
                f"{work}/wan.pt")
-    for p, a in zip(everything, average):
+    for p, a in zip(everything, average.values):
         p.data.copy_(a)
     model.to(torch.bfloat16).save_pretrained(f"{work}/transformer")
     text.to(torch.bfloat16).save_pretrained(f"{work}/text_encoder")
