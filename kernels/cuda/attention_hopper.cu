@@ -1,8 +1,4 @@
-#include <algorithm>
 #include <array>
-
-#include <cudaTypedefs.h>
-#include <fmt/format.h>
 
 #include "attention_hopper.h"
 #include "attention_hopper_kernel.cuh"
@@ -11,43 +7,14 @@ namespace weft::cuda {
 namespace hopper_attention {
 namespace {
 
-// The driver's function, found through the runtime: linking the driver's library itself would keep
-// the program from starting where there is no driver.
-PFN_cuTensorMapEncodeTiled_v12000 tensor_map_encoder() {
-  static const auto encoder = [] {
-    void* function = nullptr;
-    cudaDriverEntryPointQueryResult found{};
-    check(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000,
-                                           cudaEnableDefault, &found),
-          "cudaGetDriverEntryPoint");
-    if (found != cudaDriverEntryPointSuccess) fail("this CUDA driver knows no tensor maps");
-    return reinterpret_cast<PFN_cuTensorMapEncodeTiled_v12000>(function);
-  }();
-  return encoder;
-}
-
-}  // namespace
-
-namespace {
-
 // Boxes of `box_columns` by `box_rows`; the box's rows are 128 bytes, those of the swizzle. Sizes
 // and strides begin at the innermost; strides, of all but that, in bytes.
-CUtensorMap tensor_map(void* data, CUtensorMapDataType type,
+CUtensorMap tensor_map(const void* data, CUtensorMapDataType type,
                        const std::array<std::uint64_t, 3>& sizes,
                        const std::array<std::uint64_t, 2>& strides, int box_columns, int box_rows) {
   const std::array<std::uint32_t, 3> box{static_cast<std::uint32_t>(box_columns),
                                          static_cast<std::uint32_t>(box_rows), 1};
-  const std::array<std::uint32_t, 3> steps{1, 1, 1};
-  CUtensorMap map{};
-  const CUresult result =
-      tensor_map_encoder()(&map, type, 3, data, sizes.data(), strides.data(), box.data(),
-                           steps.data(), CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-                           CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-  if (result != CUDA_SUCCESS) {
-    fail("cuTensorMapEncodeTiled of {} x {} x {} at {}: error {}", sizes[2], sizes[1], sizes[0],
-         fmt::ptr(data), static_cast<int>(result));
-  }
-  return map;
+  return hopper::tensor_map(type, data, sizes, strides, box, hopper::Swizzle::bytes128);
 }
 
 CUtensorMap tensor_map(const Tensor& x, CUtensorMapDataType type, int box_columns, int box_rows) {

@@ -1,6 +1,6 @@
 #pragma once
-// What the Hopper attention kernel is made of: barriers in shared memory, tensor copies (TMA) into
-// and out of it, and warpgroup matrix products (wgmma) with their operand descriptors.
+// What the Hopper attention kernel is made of, beside hopper.cuh: barriers of a cluster and among
+// threads, copies of 3-D boxes, and products with operands in registers or transposed.
 //
 // Tiles in shared memory are columns of 64 bfloat16 (128 bytes a row) in the 128-byte swizzle: the
 // 16-byte chunk c of row r lies at chunk c ^ (r mod 8). Eight rows are one pattern of 1024 bytes,
@@ -11,30 +11,20 @@
 #include <cuda.h>
 #include <cuda_bf16.h>
 
+#include "hopper.cuh"
+
 namespace weft::cuda::hopper_attention {
 
-__device__ __forceinline__ std::uint32_t shared_address(const void* p) {
-  return static_cast<std::uint32_t>(__cvta_generic_to_shared(p));
-}
+using hopper::arrive;
+using hopper::arrive_expecting;
+using hopper::Barrier;
+using hopper::pin;
+using hopper::shared_address;
+using hopper::wait;
+using hopper::wgmma_commit;
+using hopper::wgmma_fence;
+using hopper::wgmma_wait;
 
-// ---- barriers in shared memory -----------------------------------------------------------------
-// A barrier's phase ends when the arrivals it was made for and the bytes it was told of are in.
-// Waiting names the parity of the phase: the first one has parity 0; of a fresh barrier, the phase
-// "before" (parity 1) counts as ended.
-
-using Barrier = std::uint64_t;
-
-__device__ __forceinline__ void init(Barrier& b, int arrivals) {
-  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(&b)), "r"(arrivals)
-               : "memory");
-}
-/// After the last init(): makes them visible to copies and to the other blocks of the cluster.
-__device__ __forceinline__ void fence_init() {
-  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-}
-__device__ __forceinline__ void arrive(Barrier& b) {
-  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(&b)) : "memory");
-}
 /// Arrives at the same barrier of block `rank` of the cluster.
 __device__ __forceinline__ void arrive_at(Barrier& b, int rank) {
   asm volatile(
@@ -45,30 +35,6 @@ __device__ __forceinline__ void arrive_at(Barrier& b, int rank) {
       "}\n" ::"r"(shared_address(&b)),
       "r"(rank)
       : "memory");
-}
-/// Arrives, and tells the barrier of bytes that copies will bring in this phase.
-__device__ __forceinline__ void arrive_expecting(Barrier& b, std::uint32_t bytes) {
-  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(&b)),
-               "r"(bytes)
-               : "memory");
-}
-__device__ __forceinline__ bool phase_ended(std::uint32_t barrier, std::uint32_t parity) {
-  std::uint32_t ended;
-  asm volatile(
-      "{\n"
-      ".reg .pred p;\n"
-      "mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n"
-      "selp.u32 %0, 1, 0, p;\n"
-      "}\n"
-      : "=r"(ended)
-      : "r"(barrier), "r"(parity)
-      : "memory");
-  return ended != 0;
-}
-__device__ __forceinline__ void wait(Barrier& b, std::uint32_t parity) {
-  const std::uint32_t barrier = shared_address(&b);
-  while (!phase_ended(barrier, parity)) {
-  }
 }
 
 // ---- barriers among threads --------------------------------------------------------------------
@@ -97,16 +63,6 @@ __device__ __forceinline__ int thread_read_again() {
   int thread;
   asm volatile("mov.u32 %0, %%tid.x;" : "=r"(thread));
   return thread;
-}
-
-/// Gives back registers (down to N per thread) or takes them; by all warps of a warpgroup.
-template <int N>
-__device__ __forceinline__ void give_registers() {
-  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(N));
-}
-template <int N>
-__device__ __forceinline__ void take_registers() {
-  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(N));
 }
 
 // ---- tensor copies -----------------------------------------------------------------------------
@@ -151,29 +107,9 @@ __device__ __forceinline__ void fence_writes() {
 }
 
 // ---- matrix products of a warpgroup ------------------------------------------------------------
-// Products run asynchronously: begin() orders earlier register writes before them, commit() ends
-// a group of them, wait_products<N>() waits until at most N groups are still running.
-//
 // Accumulators [64, N]: warp w of the group holds rows 16 w ..+16; of them, the thread of lane l
 // holds in acc[4 j + i] row l / 4 + 8 (i / 2), column 8 j + 2 (l % 4) + i % 2. A left operand
 // [64, 16] in registers is laid out alike, two columns to a register.
-
-__device__ __forceinline__ void begin_products() {
-  asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
-}
-__device__ __forceinline__ void commit_products() {
-  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
-}
-template <int N>
-__device__ __forceinline__ void wait_products() {
-  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(N) : "memory");
-}
-/// The compiler neither moves a use of these registers across this point nor copies them around it.
-template <int N>
-__device__ __forceinline__ void pin(float (&registers)[N]) {
-#pragma unroll
-  for (int i = 0; i < N; ++i) asm volatile("" : "+f"(registers[i])::"memory");
-}
 
 __device__ __forceinline__ std::uint64_t descriptor(std::uint32_t address, std::uint32_t leading,
                                                     std::uint32_t stride) {
@@ -194,20 +130,6 @@ __device__ __forceinline__ std::uint64_t n_major(const void* tile, std::uint32_t
 __device__ __forceinline__ std::uint64_t advanced(std::uint64_t operand, std::uint32_t bytes) {
   return operand + (bytes >> 4);
 }
-
-// The first 64 accumulators as operands of inline assembly.
-#define WEFT_NAMES_64                                                                \
-  "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, " \
-  "%18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, " \
-  "%34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, " \
-  "%50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
-#define WEFT_REGISTERS_8(acc, i)                                                    \
-  "+f"((acc)[i]), "+f"((acc)[(i) + 1]), "+f"((acc)[(i) + 2]), "+f"((acc)[(i) + 3]), \
-      "+f"((acc)[(i) + 4]), "+f"((acc)[(i) + 5]), "+f"((acc)[(i) + 6]), "+f"((acc)[(i) + 7])
-#define WEFT_REGISTERS_64(acc)                                                         \
-  WEFT_REGISTERS_8(acc, 0), WEFT_REGISTERS_8(acc, 8), WEFT_REGISTERS_8(acc, 16),       \
-      WEFT_REGISTERS_8(acc, 24), WEFT_REGISTERS_8(acc, 32), WEFT_REGISTERS_8(acc, 40), \
-      WEFT_REGISTERS_8(acc, 48), WEFT_REGISTERS_8(acc, 56)
 
 /// acc = (first ? 0 : acc) + a b^T; a [64, 16], b [128, 16], both K-major in shared memory.
 template <bool First>

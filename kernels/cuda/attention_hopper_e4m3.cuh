@@ -22,24 +22,24 @@ constexpr int value_sums = (head_width + 8) / 2;
 /// s[0..64] = q k^T in e4m3: q [64][128], k [128][128].
 template <int N>
 __device__ __forceinline__ void start_logits_e4m3(float (&s)[N], std::uint64_t q, std::uint64_t k) {
-  begin_products();
+  wgmma_fence();
   wgmma_e4m3<true>(s, q, k);
 #pragma unroll
   for (int i = 1; i < head_width / 32; ++i) {
     wgmma_e4m3<false>(s, advanced(q, i * 32), advanced(k, i * 32));
   }
-  commit_products();
+  wgmma_commit();
 }
 /// o = p v in e4m3: p [64][N keys], v [136][N keys].
 template <int Registers>
 __device__ __forceinline__ void start_values_e4m3(float (&o)[value_sums],
                                                   const std::uint32_t (&p)[Registers],
                                                   std::uint64_t v) {
-  begin_products();
+  wgmma_fence();
   wgmma_e4m3<true>(o, p, v);
 #pragma unroll
   for (int i = 1; i < Registers / 4; ++i) wgmma_e4m3<false>(o, p + 4 * i, advanced(v, i * 32));
-  commit_products();
+  wgmma_commit();
 }
 /// o = o factor + tile, and rows.sum, which was scaled when the maximum rose.
 __device__ __forceinline__ void add_tile(float (&o)[head_width / 2], Rows& rows,
@@ -59,7 +59,7 @@ __device__ __forceinline__ void add_values_e4m3(Consumer<T>& me, float (&o)[head
                                                 float (&tile)[value_sums]) {
   pin(tile);
   start_values_e4m3(tile, weights, me.v_tile());
-  wait_products<0>();
+  wgmma_wait<0>();
   pin(tile);
   me.release_v();
   add_tile(o, rows, factor, tile);
@@ -82,7 +82,7 @@ __device__ __forceinline__ void attend_in_steps_e4m3(Consumer<T>& me, const Prob
     pin(s);
     start_logits_e4m3(s, queries, me.k_tile());
     me.end_turn();
-    wait_products<0>();
+    wgmma_wait<0>();
     pin(s);
     me.release_k();
     auto& logits = reinterpret_cast<float(&)[T::keys / 2]>(s);

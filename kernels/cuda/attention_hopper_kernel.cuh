@@ -93,7 +93,7 @@ __device__ __forceinline__ void produce(Shared<T>& shared, const Maps& maps, con
 template <class T>
 __device__ __forceinline__ void start_logits(float (&s)[T::keys / 2], std::uint64_t q,
                                              std::uint64_t k) {
-  begin_products();
+  wgmma_fence();
   wgmma<true>(s, q, k);
 #pragma unroll
   for (int i = 1; i < head_width / 16; ++i) {
@@ -101,17 +101,17 @@ __device__ __forceinline__ void start_logits(float (&s)[T::keys / 2], std::uint6
     wgmma<false>(s, advanced(q, half * group_rows * 128 + within),
                  advanced(k, half * T::keys * 128 + within));
   }
-  commit_products();
+  wgmma_commit();
 }
 /// o += p v: v [2][keys][64].
 template <class T>
 __device__ __forceinline__ void start_values(float (&o)[head_width / 2],
                                              const std::uint32_t (&p)[T::keys / 4],
                                              std::uint64_t v) {
-  begin_products();
+  wgmma_fence();
 #pragma unroll
   for (int i = 0; i < T::keys / 16; ++i) wgmma(o, p + 4 * i, advanced(v, i * 2048));
-  commit_products();
+  wgmma_commit();
 }
 
 /// One query block, overlapped: the logits of a tile and the values of the tile before it are in
@@ -125,7 +125,7 @@ __device__ __forceinline__ void attend_overlapped(Consumer<T>& me, const Problem
   const std::uint64_t queries = k_major(me.q_part());
   me.wait_for_k();
   start_logits<T>(s, queries, me.k_tile());
-  wait_products<0>();
+  wgmma_wait<0>();
   pin(s);
   me.release_k();
   mask(s, p.keys - (tiles - 1) * T::keys, p.last_key);
@@ -141,14 +141,14 @@ __device__ __forceinline__ void attend_overlapped(Consumer<T>& me, const Problem
     me.wait_for_v();
     start_values<T>(o, weights, me.v_tile());
     me.end_turn();
-    wait_products<1>();
+    wgmma_wait<1>();
     pin(s);
     me.release_k();
     const bool rescale = raise_max<T>(s, p.to_log2, rows, factor);
     weigh(s, p.to_log2, rows);
     pin(s);
     if (tile > 0) me.wait_for_k_after(rows);
-    wait_products<0>();
+    wgmma_wait<0>();
     pin(s);
     pin(o);
     me.release_v();
@@ -158,7 +158,7 @@ __device__ __forceinline__ void attend_overlapped(Consumer<T>& me, const Problem
   me.wait_for_v();
   pin(o);
   start_values<T>(o, weights, me.v_tile());
-  wait_products<0>();
+  wgmma_wait<0>();
   pin(o);
   me.release_v();
 }
@@ -174,7 +174,7 @@ __device__ __forceinline__ void attend_in_steps(Consumer<T>& me, const Problem& 
   for (int tile = tiles - 1; tile >= 0; --tile) {
     me.wait_for_k();
     start_logits<T>(s, queries, me.k_tile());
-    wait_products<0>();
+    wgmma_wait<0>();
     pin(s);
     me.release_k();
     if (tile == tiles - 1) mask(s, p.keys - tile * T::keys, p.last_key);
@@ -184,7 +184,7 @@ __device__ __forceinline__ void attend_in_steps(Consumer<T>& me, const Problem& 
     me.wait_for_v();
     pin(o);
     start_values<T>(o, weights, me.v_tile());
-    wait_products<0>();
+    wgmma_wait<0>();
     pin(o);
     me.release_v();
   }
@@ -340,16 +340,16 @@ template <class T>
 __device__ __forceinline__ void init_barriers(Shared<T>& shared) {
   constexpr int releases = T::cluster * T::consumers * (group_threads / 32);  // one a warp
   for (int i = 0; i < T::query_stages; ++i) {
-    init(shared.q_full[i], 1);
-    init(shared.q_empty[i], T::consumers);
+    hopper::init_barrier(shared.q_full[i], 1);
+    hopper::init_barrier(shared.q_empty[i], T::consumers);
   }
   for (int i = 0; i < T::stages; ++i) {
-    init(shared.k_full[i], 1);
-    init(shared.v_full[i], 1);
-    init(shared.k_empty[i], releases);
-    init(shared.v_empty[i], releases);
+    hopper::init_barrier(shared.k_full[i], 1);
+    hopper::init_barrier(shared.v_full[i], 1);
+    hopper::init_barrier(shared.k_empty[i], releases);
+    hopper::init_barrier(shared.v_empty[i], releases);
   }
-  fence_init();
+  hopper::fence_barrier_init();
 }
 
 /// Behind the columns of every tile of V, where no copy writes: one of ones, the others zeros. The
@@ -387,11 +387,11 @@ __global__ void __launch_bounds__(T::threads, 1)
   // it, and puts nothing into the inner loop to bring it together.
   const int group = __shfl_sync(0xFFFFFFFFU, static_cast<int>(threadIdx.x) / group_threads, 0);
   if (group == 0) {
-    give_registers<T::producer_registers>();
+    hopper::give_registers<T::producer_registers>();
     if (threadIdx.x == 0) produce<T>(shared, maps, p);
     __syncwarp();
   } else {
-    take_registers<T::consumer_registers>();
+    hopper::take_registers<T::consumer_registers>();
     consume<T, result>(shared, maps, p, group - 1);
   }
   sync_blocks<T>();

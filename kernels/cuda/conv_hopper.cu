@@ -110,7 +110,7 @@ CUtensorMap x_map(const Tensor& x, const Plan& p, std::uint32_t channels, Swizzl
   const std::uint32_t box[] = {channels, static_cast<std::uint32_t>(p.patch_w),
                                static_cast<std::uint32_t>(p.patch_h),
                                static_cast<std::uint32_t>(p.tile.t)};
-  return hopper::tensor_map(x.raw(), dims, strides, box, swizzle);
+  return hopper::tensor_map(CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, x.raw(), dims, strides, box, swizzle);
 }
 
 /// The weights' rows of each 32 outputs, copied in the order 0 1 8 9 16 17 24 25, 2 3 10 11 ...:
@@ -123,7 +123,8 @@ CUtensorMap weights_map(const Tensor& packed, int n, std::uint32_t channels, Swi
   const std::uint64_t dims[] = {length, 2, 4, 4, rows / 32};
   const std::uint64_t strides[] = {row, 8 * row, 2 * row, 32 * row};
   const std::uint32_t box[] = {channels, 2, 4, 4, static_cast<std::uint32_t>(n / 32)};
-  return hopper::tensor_map(packed.raw(), dims, strides, box, swizzle);
+  return hopper::tensor_map(CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, packed.raw(), dims, strides, box,
+                            swizzle);
 }
 
 template <int kChannels, int kN>

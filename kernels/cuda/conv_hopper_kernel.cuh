@@ -329,7 +329,7 @@ __device__ void multiply(const Plan& p, const Shared& s, int group, const bf16* 
     }
     hopper::wgmma_wait<0>();
 #pragma unroll
-    for (int j = 0; j < sets_per_group; ++j) hopper::wgmma_results(sum[j]);
+    for (int j = 0; j < sets_per_group; ++j) hopper::pin(sum[j]);
     if (leader) {
       hopper::arrive(s.weights_empty(last_weights));
       hopper::arrive(s.patch_empty(last_patch));

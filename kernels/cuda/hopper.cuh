@@ -7,6 +7,8 @@
 
 #include <cuda.h>
 #include <cuda_runtime_api.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "weft/base/error.h"
 
@@ -23,10 +25,16 @@ __device__ inline std::uint32_t shared_address(const void* p) {
 // An mbarrier passes to its next phase when all its arrivals are there and all bytes it was told to
 // expect have landed. wait(parity) returns at once unless the current phase has that parity.
 
+/// Stands for its address.
+struct Barrier {
+  std::uint64_t state;
+  __device__ operator std::uint32_t() const { return shared_address(this); }
+};
+
 __device__ inline void init_barrier(std::uint32_t barrier, int arrivals) {
-  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals));
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
 }
-/// After the last init, before the barriers of the block are used (a __syncthreads follows).
+/// After the last init, before the barriers are used (a __syncthreads or cluster_sync follows).
 __device__ inline void fence_barrier_init() {
   asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
 }
@@ -69,12 +77,15 @@ struct Ring {
 
 enum class Swizzle : std::uint8_t { bytes64, bytes128 };
 
-/// A map of a bf16 tensor for copies of boxes, innermost dimension first; `strides` are those of
-/// dimensions 1 and up, in bytes. What a box has outside of the tensor reads as zero. The box's
-/// rows are exactly as wide as the swizzle.
-inline CUtensorMap tensor_map(const void* data, std::span<const std::uint64_t> dims,
+/// A map of a tensor for copies of boxes, innermost dimension first; `strides` are those of
+/// dimensions 1 and up, in bytes. What a box has outside of the tensor reads as zero and is not
+/// written. The box's rows are exactly as wide as the swizzle.
+inline CUtensorMap tensor_map(CUtensorMapDataType type, const void* data,
+                              std::span<const std::uint64_t> dims,
                               std::span<const std::uint64_t> strides,
                               std::span<const std::uint32_t> box, Swizzle swizzle) {
+  // The driver's function, found through the runtime: linking the driver's library itself would
+  // keep the program from starting where there is no driver.
   using Encode = decltype(&cuTensorMapEncodeTiled);
   static const auto encode = [] {
     void* entry = nullptr;
@@ -82,19 +93,20 @@ inline CUtensorMap tensor_map(const void* data, std::span<const std::uint64_t> d
     check(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &entry, 12000,
                                            cudaEnableDefault, &found),
           "cudaGetDriverEntryPointByVersion");
-    WEFT_ASSERT(found == cudaDriverEntryPointSuccess && entry != nullptr,
-                "the driver lacks cuTensorMapEncodeTiled");
+    if (found != cudaDriverEntryPointSuccess) fail("this CUDA driver knows no tensor maps");
     return reinterpret_cast<Encode>(entry);
   }();
   constexpr std::uint32_t every[5] = {1, 1, 1, 1, 1};
   CUtensorMap map{};
   const CUresult status =
-      encode(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, static_cast<std::uint32_t>(dims.size()),
-             const_cast<void*>(data), dims.data(), strides.data(), box.data(), every,
-             CU_TENSOR_MAP_INTERLEAVE_NONE,
+      encode(&map, type, static_cast<std::uint32_t>(dims.size()), const_cast<void*>(data),
+             dims.data(), strides.data(), box.data(), every, CU_TENSOR_MAP_INTERLEAVE_NONE,
              swizzle == Swizzle::bytes128 ? CU_TENSOR_MAP_SWIZZLE_128B : CU_TENSOR_MAP_SWIZZLE_64B,
              CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-  WEFT_ASSERT(status == CUDA_SUCCESS, "cuTensorMapEncodeTiled: error {}", static_cast<int>(status));
+  if (status != CUDA_SUCCESS) {
+    fail("cuTensorMapEncodeTiled of {} at {}: error {}", fmt::join(dims, " x "), fmt::ptr(data),
+         static_cast<int>(status));
+  }
   return map;
 }
 
@@ -141,10 +153,10 @@ __device__ void wgmma_wait() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kGroups) : "memory");
 }
 
-/// After the wait for the last product: the compiler, which does not know that products write these
-/// registers late, may not move their use ahead of the wait.
+/// The compiler, which does not know that products write these registers late, neither moves a use
+/// of them across this point nor copies them around it: after the wait for the last product.
 template <int kCount>
-__device__ void wgmma_results(float (&d)[kCount]) {
+__device__ void pin(float (&d)[kCount]) {
 #pragma unroll
   for (int i = 0; i < kCount; ++i) asm volatile("" : "+f"(d[i])::"memory");
 }
@@ -159,85 +171,51 @@ __device__ inline std::uint64_t matrix(std::uint32_t address, std::uint32_t stri
   return static_cast<std::uint64_t>(high) << 32 | 1U << 16 | address >> 4;
 }
 
+// Accumulators as operands of inline assembly: their names, and the registers behind them.
+#define WEFT_NAMES_48                                                                \
+  "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, " \
+  "%18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, " \
+  "%34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47"
+#define WEFT_NAMES_64 \
+  WEFT_NAMES_48       \
+  ", %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+#define WEFT_REGISTERS_8(acc, i)                                                    \
+  "+f"((acc)[i]), "+f"((acc)[(i) + 1]), "+f"((acc)[(i) + 2]), "+f"((acc)[(i) + 3]), \
+      "+f"((acc)[(i) + 4]), "+f"((acc)[(i) + 5]), "+f"((acc)[(i) + 6]), "+f"((acc)[(i) + 7])
+#define WEFT_REGISTERS_48(acc)                                                   \
+  WEFT_REGISTERS_8(acc, 0), WEFT_REGISTERS_8(acc, 8), WEFT_REGISTERS_8(acc, 16), \
+      WEFT_REGISTERS_8(acc, 24), WEFT_REGISTERS_8(acc, 32), WEFT_REGISTERS_8(acc, 40)
+#define WEFT_REGISTERS_64(acc) \
+  WEFT_REGISTERS_48(acc), WEFT_REGISTERS_8(acc, 48), WEFT_REGISTERS_8(acc, 56)
+
 /// d = a b^T, or added to d: a [64, 16], b [N, 16] bf16 in shared memory; d is this thread's part
 /// of [64, N]: with warp w and lane l of the warpgroup, d[4 j + 2 i + e] is row 16 w + l / 4 + 8 i,
 /// column 8 j + 2 (l % 4) + e.
 __device__ inline void wgmma(float (&d)[48], std::uint64_t a, std::uint64_t b, bool accumulate) {
   asm volatile(
       "{\n.reg .pred add;\nsetp.ne.b32 add, %50, 0;\n"
-      "wgmma.mma_async.sync.aligned.m64n96k16.f32.bf16.bf16 "
-      "{%0, %1, %2, %3, %4, %5, %6, %7, "
-      "%8, %9, %10, %11, %12, %13, %14, %15, "
-      "%16, %17, %18, %19, %20, %21, %22, %23, "
-      "%24, %25, %26, %27, %28, %29, %30, %31, "
-      "%32, %33, %34, %35, %36, %37, %38, %39, "
-      "%40, %41, %42, %43, %44, %45, %46, %47}, "
-      "%48, %49, add, 1, 1, 0, 0;\n}\n"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]),
-        "+f"(d[7]), "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]),
-        "+f"(d[14]), "+f"(d[15]), "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]),
-        "+f"(d[21]), "+f"(d[22]), "+f"(d[23]), "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]),
-        "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31]), "+f"(d[32]), "+f"(d[33]), "+f"(d[34]),
-        "+f"(d[35]), "+f"(d[36]), "+f"(d[37]), "+f"(d[38]), "+f"(d[39]), "+f"(d[40]), "+f"(d[41]),
-        "+f"(d[42]), "+f"(d[43]), "+f"(d[44]), "+f"(d[45]), "+f"(d[46]), "+f"(d[47])
+      "wgmma.mma_async.sync.aligned.m64n96k16.f32.bf16.bf16 {" WEFT_NAMES_48
+      "}, %48, %49, add, 1, 1, 0, 0;\n}\n"
+      : WEFT_REGISTERS_48(d)
       : "l"(a), "l"(b), "r"(static_cast<int>(accumulate)));
 }
 __device__ inline void wgmma(float (&d)[64], std::uint64_t a, std::uint64_t b, bool accumulate) {
   asm volatile(
       "{\n.reg .pred add;\nsetp.ne.b32 add, %66, 0;\n"
-      "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 "
-      "{%0, %1, %2, %3, %4, %5, %6, %7, "
-      "%8, %9, %10, %11, %12, %13, %14, %15, "
-      "%16, %17, %18, %19, %20, %21, %22, %23, "
-      "%24, %25, %26, %27, %28, %29, %30, %31, "
-      "%32, %33, %34, %35, %36, %37, %38, %39, "
-      "%40, %41, %42, %43, %44, %45, %46, %47, "
-      "%48, %49, %50, %51, %52, %53, %54, %55, "
-      "%56, %57, %58, %59, %60, %61, %62, %63}, "
-      "%64, %65, add, 1, 1, 0, 0;\n}\n"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]),
-        "+f"(d[7]), "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]),
-        "+f"(d[14]), "+f"(d[15]), "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]),
-        "+f"(d[21]), "+f"(d[22]), "+f"(d[23]), "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]),
-        "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31]), "+f"(d[32]), "+f"(d[33]), "+f"(d[34]),
-        "+f"(d[35]), "+f"(d[36]), "+f"(d[37]), "+f"(d[38]), "+f"(d[39]), "+f"(d[40]), "+f"(d[41]),
-        "+f"(d[42]), "+f"(d[43]), "+f"(d[44]), "+f"(d[45]), "+f"(d[46]), "+f"(d[47]), "+f"(d[48]),
-        "+f"(d[49]), "+f"(d[50]), "+f"(d[51]), "+f"(d[52]), "+f"(d[53]), "+f"(d[54]), "+f"(d[55]),
-        "+f"(d[56]), "+f"(d[57]), "+f"(d[58]), "+f"(d[59]), "+f"(d[60]), "+f"(d[61]), "+f"(d[62]),
-        "+f"(d[63])
+      "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" WEFT_NAMES_64
+      "}, %64, %65, add, 1, 1, 0, 0;\n}\n"
+      : WEFT_REGISTERS_64(d)
       : "l"(a), "l"(b), "r"(static_cast<int>(accumulate)));
 }
 __device__ inline void wgmma(float (&d)[96], std::uint64_t a, std::uint64_t b, bool accumulate) {
   asm volatile(
       "{\n.reg .pred add;\nsetp.ne.b32 add, %98, 0;\n"
-      "wgmma.mma_async.sync.aligned.m64n192k16.f32.bf16.bf16 "
-      "{%0, %1, %2, %3, %4, %5, %6, %7, "
-      "%8, %9, %10, %11, %12, %13, %14, %15, "
-      "%16, %17, %18, %19, %20, %21, %22, %23, "
-      "%24, %25, %26, %27, %28, %29, %30, %31, "
-      "%32, %33, %34, %35, %36, %37, %38, %39, "
-      "%40, %41, %42, %43, %44, %45, %46, %47, "
-      "%48, %49, %50, %51, %52, %53, %54, %55, "
-      "%56, %57, %58, %59, %60, %61, %62, %63, "
-      "%64, %65, %66, %67, %68, %69, %70, %71, "
-      "%72, %73, %74, %75, %76, %77, %78, %79, "
-      "%80, %81, %82, %83, %84, %85, %86, %87, "
-      "%88, %89, %90, %91, %92, %93, %94, %95}, "
-      "%96, %97, add, 1, 1, 0, 0;\n}\n"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]),
-        "+f"(d[7]), "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]),
-        "+f"(d[14]), "+f"(d[15]), "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]),
-        "+f"(d[21]), "+f"(d[22]), "+f"(d[23]), "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]),
-        "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31]), "+f"(d[32]), "+f"(d[33]), "+f"(d[34]),
-        "+f"(d[35]), "+f"(d[36]), "+f"(d[37]), "+f"(d[38]), "+f"(d[39]), "+f"(d[40]), "+f"(d[41]),
-        "+f"(d[42]), "+f"(d[43]), "+f"(d[44]), "+f"(d[45]), "+f"(d[46]), "+f"(d[47]), "+f"(d[48]),
-        "+f"(d[49]), "+f"(d[50]), "+f"(d[51]), "+f"(d[52]), "+f"(d[53]), "+f"(d[54]), "+f"(d[55]),
-        "+f"(d[56]), "+f"(d[57]), "+f"(d[58]), "+f"(d[59]), "+f"(d[60]), "+f"(d[61]), "+f"(d[62]),
-        "+f"(d[63]), "+f"(d[64]), "+f"(d[65]), "+f"(d[66]), "+f"(d[67]), "+f"(d[68]), "+f"(d[69]),
-        "+f"(d[70]), "+f"(d[71]), "+f"(d[72]), "+f"(d[73]), "+f"(d[74]), "+f"(d[75]), "+f"(d[76]),
-        "+f"(d[77]), "+f"(d[78]), "+f"(d[79]), "+f"(d[80]), "+f"(d[81]), "+f"(d[82]), "+f"(d[83]),
-        "+f"(d[84]), "+f"(d[85]), "+f"(d[86]), "+f"(d[87]), "+f"(d[88]), "+f"(d[89]), "+f"(d[90]),
-        "+f"(d[91]), "+f"(d[92]), "+f"(d[93]), "+f"(d[94]), "+f"(d[95])
+      "wgmma.mma_async.sync.aligned.m64n192k16.f32.bf16.bf16 {" WEFT_NAMES_64
+      ", %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "
+      "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95"
+      "}, %96, %97, add, 1, 1, 0, 0;\n}\n"
+      : WEFT_REGISTERS_64(d), WEFT_REGISTERS_8(d, 64), WEFT_REGISTERS_8(d, 72),
+        WEFT_REGISTERS_8(d, 80), WEFT_REGISTERS_8(d, 88)
       : "l"(a), "l"(b), "r"(static_cast<int>(accumulate)));
 }
 
