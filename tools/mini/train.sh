@@ -31,4 +31,4 @@ python3 "$here/export.py" "$work" "$model"
 say score
 python3 "$here/score.py" "$work" "$model" 200 3
 cp "$work/scores.json" "$model/"
-say done
+say "done"
