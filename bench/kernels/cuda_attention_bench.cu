@@ -115,16 +115,18 @@ __global__ void values_of_transposed(const std::uint8_t* stored, std::int64_t ke
 struct Values {
   Tensor q, k, v;  // [N, H, 128] float32
   explicit Values(const E4m3Operands& x)
-      : q(of(x.q)), k(of(x.k)), v(Tensor::empty(x.k.shape(), DType::f32, DeviceKind::cuda)) {
+      : q(of(x.q, *x.q_scale)),
+        k(of(x.k, *x.k_scale)),
+        v(Tensor::empty(x.k.shape(), DType::f32, DeviceKind::cuda)) {
     values_of_transposed<<<1024, 256, 0, cuda_stream()>>>(
         reinterpret_cast<const std::uint8_t*>(x.v.raw()), v.dim(0), static_cast<int>(v.dim(1)),
-        x.v.dim(2), &x.v_scale()->descale, elements<float>(v));
+        x.v.dim(2), &x.v_scale->descale, elements<float>(v));
     check_launch("values_of_transposed");
   }
-  static Tensor of(const Tensor& tokens) {
+  static Tensor of(const Tensor& tokens, const TokenScale& scale) {
     const Tensor out = Tensor::empty(tokens.shape(), DType::f32, DeviceKind::cuda);
     values_of<<<1024, 256, 0, cuda_stream()>>>(reinterpret_cast<const std::uint8_t*>(tokens.raw()),
-                                               tokens.numel(), &token_scale(tokens)->descale,
+                                               tokens.numel(), &scale.descale,
                                                elements<float>(out));
     check_launch("values_of");
     return out;
@@ -284,11 +286,9 @@ constexpr Kernel tiled = [](const Inputs& in, const AttentionArgs& args, const T
       hopper_attention::Tiling<Consumers, Keys, Overlapped, InTurns, Lazy, Cluster, QueryStages>>(
       in.q, in.k, in.v, args, out);
 };
-template <int Cluster>
-constexpr Kernel e4m3 = [](const Inputs& in, const AttentionArgs& args, const Tensor& out) {
-  hopper_attention::attention_of_e4m3_tiled<hopper_attention::TilingE4m3<Cluster>>(in.e4m3, args,
-                                                                                   out);
-};
+void in_e4m3(const Inputs& in, const AttentionArgs& args, const Tensor& out) {
+  attention_of_e4m3(in.e4m3, args, out);
+}
 void with_cudnn(const Inputs& in, const AttentionArgs& args, const Tensor& out) {
   static CudnnAttention cudnn;
   static Tensor stored;
@@ -317,8 +317,7 @@ constexpr std::array candidates{
     Candidate{"192 x 128, cluster, in steps, queries ahead",
               tiled<3, 128, false, false, true, 2, 2>},
     Candidate{"192 x 128, no cluster, in steps", tiled<3, 128, false, false, true, 1>},
-    Candidate{"e4m3 192 x 128, cluster", e4m3<2>, true},
-    Candidate{"e4m3 192 x 128, no cluster", e4m3<1>, true},
+    Candidate{"e4m3 192 x 128", in_e4m3, true},
 };
 
 // ---- checks ------------------------------------------------------------------------------------

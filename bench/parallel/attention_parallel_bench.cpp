@@ -82,42 +82,51 @@ struct Grid {
 /// What rank 0 computes in a layer, without any exchange: the same calls on its own values.
 class Alone {
  public:
-  Alone(const Ops& ops, const Values& values, const Arguments& a, Grid grid, int chunks) {
+  Alone(Ops& ops, const Values& values, const Arguments& a, Grid grid, int chunks)
+      : scale_(1 / std::sqrt(static_cast<float>(a.width))), fewest_(a.tokens / grid.ring) {
     const std::int64_t share = a.heads / grid.ulysses;
     const std::int64_t parts = grid.ulysses == 1 ? 1 : std::min<std::int64_t>(chunks, share);
-    const auto space = [&](const Shape& shape, DType type) {
-      return Tensor::empty(shape, type, ops.device());
-    };
-    const auto block = [&](int r) {
-      return a.tokens * (r + 1) / grid.ring - a.tokens * r / grid.ring;
-    };
     for (std::int64_t p = 0; p < parts; ++p) {
       const std::int64_t heads = share * (p + 1) / parts - share * p / parts;
-      Part part{values.take({block(0), heads, a.width}, 0), {}, {}, {}};
-      for (int r = 0; r < grid.ring; ++r) {
-        part.keys.push_back(values.take({block(r), heads, a.width}, 1));
+      const auto take = [&](int r, int which) {
+        const std::int64_t tokens = a.tokens * (r + 1) / grid.ring - a.tokens * r / grid.ring;
+        return values.take({tokens, heads, a.width}, which);
+      };
+      Part part{take(0, 0), take(0, 1), {}, {}, {}};
+      part.out = Tensor::empty(part.q.shape(), ops.activation(), ops.device());
+      for (int r = 1; r < grid.ring; ++r) {
+        const Tensor keys = take(r, 1);
+        part.sizes.push_back(keys.dim(0));
+        part.arrived.push_back(attention(ops, part)->pack(keys, keys));
       }
-      part.out = space(part.q.shape(), ops.activation());
-      if (grid.ring > 1) part.lse = space({heads, block(0)}, DType::f32);
       parts_.push_back(part);
     }
   }
 
-  void run(Ops& ops, float scale) const {
+  void run(Ops& ops) const {
     for (const Part& p : parts_) {
-      ops.attention(p.q, p.keys[0], p.keys[0], {.scale = scale, .lse = p.lse}, p.out);
-      for (std::size_t step = 1; step < p.keys.size(); ++step) {
-        ops.add_attention(p.q, p.keys[step], p.keys[step], scale, p.out, p.lse);
+      if (p.arrived.empty()) {
+        ops.attention(p.q, p.keys, p.keys, {.scale = scale_}, p.out);
+        continue;
       }
+      const auto blocks = attention(ops, p);
+      blocks->add(blocks->pack(p.keys, p.keys), p.keys.dim(0));
+      for (std::size_t r = 0; r < p.arrived.size(); ++r) blocks->add(p.arrived[r], p.sizes[r]);
     }
   }
 
  private:
   struct Part {
-    Tensor q;
-    std::vector<Tensor> keys;  // by step of the ring; values too
-    Tensor out, lse;
+    Tensor q, keys, out;                       // this rank's; keys are values, too
+    std::vector<std::vector<Tensor>> arrived;  // blocks of the others
+    std::vector<std::int64_t> sizes;           // their tokens
   };
+  [[nodiscard]] std::unique_ptr<BlockAttention> attention(Ops& ops, const Part& p) const {
+    return ops.block_attention(p.q, scale_, fewest_, p.out);
+  }
+
+  float scale_;
+  std::int64_t fewest_;
   std::vector<Part> parts_;
 };
 
@@ -210,7 +219,7 @@ class Bench {
     const double megabytes = 1e-6 * world_.max(static_cast<double>(attention.bytes_sent()));
     const double shared = time([&] { attention.run(*ops_, q, k, v, scale_, out); });
     const Alone own(*ops_, values_, a_, grid, chunks);
-    const double alone = time([&] { own.run(*ops_, scale_); });
+    const double alone = time([&] { own.run(*ops_); });
     print("{:>7} {:>4} {:>6} {:>9.3f} {:>13.3f} {:>10.3f} {:>9.1f} {:>8}\n", grid.ulysses,
           grid.ring, chunks, 1e3 * shared, 1e3 * alone, 1e3 * (shared - alone), megabytes,
           a_.whole ? fmt::format("{:.2f}", whole / shared) : "-");

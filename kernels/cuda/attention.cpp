@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <utility>
 
 #include "attention_cudnn.h"
 #include "attention_fp8.h"
@@ -60,6 +61,38 @@ std::int64_t queries_per_block(std::int64_t heads, std::int64_t row_stride) {
   return fitting >= block_step ? fitting / block_step * block_step
                                : std::max<std::int64_t>(fitting, 1);
 }
+
+/// Blocks in e4m3, by our own kernel.
+class E4m3Blocks final : public BlockAttention {
+ public:
+  E4m3Blocks(const Tensor& q, float scale, const Tensor& out)
+      : q_(quantise(align(q))),
+        args_{.scale = scale, .lse = scratch({q.dim(1), q.dim(0)}, DType::f32)},
+        out_(out) {
+    WEFT_ASSERT(aligned(out) && out.dtype() == DType::bf16, "block_attention: out {} {}",
+                dtype_name(out.dtype()), out.shape().str());
+  }
+  [[nodiscard]] Form form(std::int64_t tokens) const override {
+    return {1, {e4m3_block_bytes(q_.shape().with(0, tokens))}, DType::f8e4m3};
+  }
+  [[nodiscard]] std::vector<Tensor> pack(const Tensor& k, const Tensor& v) override {
+    return {e4m3_block(align(k), align(v))};
+  }
+  void add(std::span<const Tensor> block, std::int64_t tokens) override {
+    const E4m3Operands operands = e4m3_operands(q_, block[0], q_.shape().with(0, tokens));
+    if (std::exchange(first_, false)) {
+      attention_of_e4m3(operands, args_, out_);
+    } else {
+      add_attention_of_e4m3(operands, args_, out_);
+    }
+  }
+
+ private:
+  Tensor q_;
+  AttentionArgs args_;
+  Tensor out_;
+  bool first_ = true;
+};
 
 }  // namespace
 
@@ -143,7 +176,7 @@ void Attention::Impl::in_fp8(const Tensor& q, const Tensor& k, const Tensor& v, 
     const E4m3Operands operands = e4m3_operands(q, k, v);
     attention_of_e4m3(operands, {.scale = scale}, out);
     if (out.dtype() == DType::f8e4m3) {
-      fill_scales_of(&operands.v_scale()->most, quantized_view(as_rows(out)).scale);
+      fill_scales_of(&operands.v_scale->most, quantized_view(as_rows(out)).scale);
     }
     return;
   }
@@ -223,6 +256,15 @@ bool Attention::takes_e4m3(const Shape& q) {
          impl_->has_fp8(q, usual_scale);
 }
 
+std::unique_ptr<BlockAttention> Attention::in_e4m3_blocks(const Tensor& q, float scale,
+                                                          std::int64_t fewest, const Tensor& out) {
+  if (impl_->precision != Precision::fp8 || q.dtype() != DType::bf16 || fewest < fp8_tokens ||
+      scale <= 0 || !attention_of_e4m3_fits(q.shape())) {
+    return nullptr;
+  }
+  return std::make_unique<E4m3Blocks>(q, scale, out);
+}
+
 void CudaOps::attention(const Tensor& q, const Tensor& k, const Tensor& v,
                         const AttentionArgs& args, Tensor out) {
   const std::int64_t queries = q.dim(0), keys = k.dim(0), heads = q.dim(1);
@@ -258,6 +300,13 @@ void CudaOps::add_attention(const Tensor& q, const Tensor& k, const Tensor& v, f
   } else {
     Ops::add_attention(q, k, v, scale, std::move(out), std::move(lse));
   }
+}
+
+std::unique_ptr<BlockAttention> CudaOps::block_attention(const Tensor& q, float scale,
+                                                         std::int64_t fewest, Tensor out) {
+  auto blocks = attention_->in_e4m3_blocks(q, scale, fewest, out);
+  return blocks != nullptr ? std::move(blocks)
+                           : Ops::block_attention(q, scale, fewest, std::move(out));
 }
 
 }  // namespace weft::cuda

@@ -8,7 +8,7 @@
 //
 // With Precision::fp8, long self-attention of width 128 runs in e4m3, by our kernel or by cuDNN's,
 // unless lse is wanted; q, k and out then need not be bf16 in between (Ops::attention_input(),
-// Ops::linear_input()).
+// Ops::linear_input()). Block by block (Ops::block_attention()) it is our kernel or bf16.
 //
 // Self-attention of many tokens is the larger part of a render; the rest takes a few percent.
 
@@ -29,6 +29,9 @@ class Attention {
   /// Ops::attention; shapes are checked. A query whose logits are all -inf gives zeros.
   void run(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionArgs& args,
            const Tensor& out);
+  /// Ops::block_attention in e4m3; nullptr where it is done in bf16.
+  std::unique_ptr<BlockAttention> in_e4m3_blocks(const Tensor& q, float scale, std::int64_t fewest,
+                                                 const Tensor& out);
 
  private:
   struct Impl;

@@ -273,42 +273,102 @@ TokenScale* token_scale(const Tensor& x) {
   return reinterpret_cast<TokenScale*>(x.raw() + scale);
 }
 
-Tensor quantise(const Tensor& x) {
-  const Tensor to = e4m3_tokens(x.shape());
-  TokenScale* scale = token_scale(to);
+namespace {
+
+/// x [N, H, d] bf16 as tokens at `to`.
+void quantise_to(const Tensor& x, TokenScale* scale, std::uint8_t* to) {
   const bf16* from = elements<bf16>(x);
   const std::int64_t count = x.numel();
   const unsigned blocks = std::min(blocks_for(count, threads * vec), most_blocks);
   guess_scale<<<1, sample_threads, 0, cuda_stream()>>>(
       from, x.dim(0), static_cast<int>(width_of(x.shape())), scale);
   check_launch("guess_scale");
-  write_guessed<<<blocks, threads, 0, cuda_stream()>>>(from, count, scale, bytes_of(to));
+  write_guessed<<<blocks, threads, 0, cuda_stream()>>>(from, count, scale, to);
   check_launch("write_guessed");
-  write_again<<<blocks, threads, 0, cuda_stream()>>>(from, count, scale, bytes_of(to));
+  write_again<<<blocks, threads, 0, cuda_stream()>>>(from, count, scale, to);
   check_launch("write_again");
+}
+
+/// v [N, H, 128] bf16 as E4m3Operands::v at `to`.
+void transpose_to(const Tensor& v, TokenScale* scale, std::uint8_t* to) {
+  const std::int64_t tokens = v.dim(0);
+  const auto keys = static_cast<int>(tokens);
+  const bf16* from = elements<bf16>(v);
+  const dim3 grid(static_cast<unsigned>(whole_tiles(tokens) / transposed_keys),
+                  static_cast<unsigned>(v.dim(1)));
+  guess_scale<<<1, sample_threads, 0, cuda_stream()>>>(
+      from, tokens, static_cast<int>(width_of(v.shape())), scale);
+  check_launch("guess_scale");
+  transpose_guessed<<<grid, threads, 0, cuda_stream()>>>(from, keys, scale, to);
+  check_launch("transpose_guessed");
+  transpose_again<<<grid, threads, 0, cuda_stream()>>>(from, keys, scale, to);
+  check_launch("transpose_again");
+}
+
+Tensor in_e4m3(const Tensor& x) { return x.dtype() == DType::f8e4m3 ? x : quantise(x); }
+
+/// Where things lie in an e4m3_block(): v transposed, k, the scales of both.
+struct BlockPlaces {
+  std::int64_t k, v_scale, k_scale, end;
+  explicit BlockPlaces(const Shape& tokens)
+      : k(whole_tiles(tokens[0]) * width_of(tokens)),
+        v_scale(k + tokens.numel()),
+        k_scale(v_scale + static_cast<std::int64_t>(sizeof(TokenScale))),
+        end(k_scale + static_cast<std::int64_t>(sizeof(TokenScale))) {}
+};
+
+Tensor empty_bytes(std::int64_t count) {
+  return Tensor::empty({count}, DType::f8e4m3, DeviceKind::cuda);
+}
+
+Tensor transposed_part(const Tensor& bytes, const Shape& tokens) {
+  const Shape shape{tokens[1], transposed_columns, whole_tiles(tokens[0])};
+  return bytes.slice(0, shape.numel()).reshape(shape);
+}
+
+TokenScale* scale_at(const Tensor& bytes, std::int64_t at) {
+  return reinterpret_cast<TokenScale*>(bytes.raw() + at);
+}
+
+}  // namespace
+
+Tensor quantise(const Tensor& x) {
+  const Tensor to = e4m3_tokens(x.shape());
+  quantise_to(x, token_scale(to), bytes_of(to));
   return to;
 }
 
 E4m3Operands e4m3_operands(const Tensor& q, const Tensor& k, const Tensor& v) {
-  const auto in_e4m3 = [](const Tensor& x) { return x.dtype() == DType::f8e4m3 ? x : quantise(x); };
-  const std::int64_t keys = v.dim(0), heads = v.dim(1), padded = whole_tiles(keys);
-  E4m3Operands operands{
-      in_e4m3(q), in_e4m3(k),
-      Tensor::empty({heads, transposed_columns, padded}, DType::f8e4m3, DeviceKind::cuda),
-      Tensor::empty({static_cast<std::int64_t>(sizeof(TokenScale))}, DType::u8, DeviceKind::cuda)};
-  const bf16* from = elements<bf16>(v);
-  TokenScale* scale = operands.v_scale();
-  const dim3 grid(static_cast<unsigned>(padded / transposed_keys), static_cast<unsigned>(heads));
-  guess_scale<<<1, sample_threads, 0, cuda_stream()>>>(
-      from, keys, static_cast<int>(width_of(v.shape())), scale);
-  check_launch("guess_scale");
-  transpose_guessed<<<grid, threads, 0, cuda_stream()>>>(from, static_cast<int>(keys), scale,
-                                                         bytes_of(operands.v));
-  check_launch("transpose_guessed");
-  transpose_again<<<grid, threads, 0, cuda_stream()>>>(from, static_cast<int>(keys), scale,
-                                                       bytes_of(operands.v));
-  check_launch("transpose_again");
-  return operands;
+  const Tensor q8 = in_e4m3(q), k8 = in_e4m3(k);
+  const std::int64_t scale = BlockPlaces(v.shape()).k;  // behind v
+  const Tensor v8 = empty_bytes(scale + static_cast<std::int64_t>(sizeof(TokenScale)));
+  transpose_to(v, scale_at(v8, scale), bytes_of(v8));
+  return {q8,
+          k8,
+          transposed_part(v8, v.shape()),
+          token_scale(q8),
+          token_scale(k8),
+          scale_at(v8, scale)};
+}
+
+std::int64_t e4m3_block_bytes(const Shape& tokens) { return BlockPlaces(tokens).end; }
+
+Tensor e4m3_block(const Tensor& k, const Tensor& v) {
+  const BlockPlaces at(k.shape());
+  const Tensor block = empty_bytes(at.end);
+  transpose_to(v, scale_at(block, at.v_scale), bytes_of(block));
+  quantise_to(k, scale_at(block, at.k_scale), bytes_of(block) + at.k);
+  return block;
+}
+
+E4m3Operands e4m3_operands(const Tensor& q, const Tensor& block, const Shape& tokens) {
+  const BlockPlaces at(tokens);
+  return {q,
+          block.slice(at.k, at.v_scale).reshape(tokens),
+          transposed_part(block, tokens),
+          token_scale(q),
+          scale_at(block, at.k_scale),
+          scale_at(block, at.v_scale)};
 }
 
 float* Fp8Operands::scalar(Fp8Scalar which) const {
@@ -325,7 +385,6 @@ float* Fp8Operands::scalar(Fp8Scalar which) const {
 }
 
 Fp8Operands fp8_operands(const Tensor& q, const Tensor& k, const Tensor& v) {
-  const auto in_e4m3 = [](const Tensor& x) { return x.dtype() == DType::f8e4m3 ? x : quantise(x); };
   Fp8Operands operands{
       in_e4m3(q), in_e4m3(k), quantise(v),
       Tensor::empty({line_of(Fp8Scalar::count), line}, DType::f32, DeviceKind::cuda)};

@@ -50,14 +50,21 @@ Fp8Operands fp8_operands(const Tensor& q, const Tensor& k, const Tensor& v);
 
 /// Operands of our own kernel (attention_hopper.h): of q k and v as before, but v transposed.
 struct E4m3Operands {
-  Tensor q, k;   // e4m3_tokens() [N, H, 128]
-  Tensor v;      // f8e4m3 [H, 128, whole_tiles(Nk)]; zeros behind Nk; keys permuted within each 32:
-                 // number 16 h + 4 t + 2 i + j is key 16 h + 8 i + 2 t + j
-  Tensor scale;  // of v: bytes of a TokenScale
-  [[nodiscard]] TokenScale* v_scale() const { return reinterpret_cast<TokenScale*>(scale.raw()); }
+  Tensor q, k;  // f8e4m3 [N, H, 128]
+  Tensor v;     // f8e4m3 [H, 128, whole_tiles(Nk)]; zeros behind Nk; keys permuted within each 32:
+                // number 16 h + 4 t + 2 i + j is key 16 h + 8 i + 2 t + j
+  const TokenScale *q_scale, *k_scale, *v_scale;  // in their storage
 };
 /// q, k bf16 or e4m3_tokens(), v bf16; all [N, H, 128].
 E4m3Operands e4m3_operands(const Tensor& q, const Tensor& k, const Tensor& v);
+
+/// Length of an e4m3_block() of tokens [N, H, 128].
+std::int64_t e4m3_block_bytes(const Shape& tokens);
+/// Keys and values in one tensor, which ranks hand on: f8e4m3 [e4m3_block_bytes()].
+/// k, v bf16 [N, H, 128].
+Tensor e4m3_block(const Tensor& k, const Tensor& v);
+/// q e4m3_tokens(); `block` of `tokens` [Nk, H, 128], at a multiple of 16 bytes.
+E4m3Operands e4m3_operands(const Tensor& q, const Tensor& block, const Shape& tokens);
 
 /// out = descale_out stored: the first N rows of cuDNN's output as bf16 [N, H, d].
 void dequantise(const Tensor& stored, const Fp8Operands& operands, const Tensor& out);

@@ -37,13 +37,13 @@ CUtensorMap e4m3_head_map(const Tensor& x, int box_rows) {
   return tensor_map(x, CU_TENSOR_MAP_DATA_TYPE_UINT8, head_width, box_rows);
 }
 
-CUtensorMap e4m3_transposed_map(const Tensor& x, int box_columns) {
+CUtensorMap e4m3_transposed_map(const Tensor& x) {
   WEFT_ASSERT(x.dtype() == DType::f8e4m3, "tensor holds {}", dtype_name(x.dtype()));
   const auto heads = static_cast<std::uint64_t>(x.dim(0));
   const auto columns = static_cast<std::uint64_t>(x.dim(1));
   const auto rows = static_cast<std::uint64_t>(x.dim(2));
   return tensor_map(x.raw(), CU_TENSOR_MAP_DATA_TYPE_UINT8, {rows, columns, heads},
-                    {rows, columns * rows}, 128, box_columns);
+                    {rows, columns * rows}, 128, head_width);
 }
 
 }  // namespace hopper_attention
@@ -115,8 +115,14 @@ bool attention_of_e4m3_fits(const Shape& q) {
 }
 
 void attention_of_e4m3(const E4m3Operands& x, const AttentionArgs& args, const Tensor& out) {
-  using Chosen = hopper_attention::TilingE4m3<2>;
-  hopper_attention::attention_of_e4m3_tiled<Chosen>(x, args, out);
+  using enum hopper_attention::Result;
+  const auto run = out.dtype() == DType::f8e4m3 ? hopper_attention::launch_e4m3<e4m3>
+                                                : hopper_attention::launch_e4m3<plain>;
+  run(x, args, out);
+}
+
+void add_attention_of_e4m3(const E4m3Operands& x, const AttentionArgs& args, const Tensor& out) {
+  hopper_attention::launch_e4m3<hopper_attention::Result::added>(x, args, out);
 }
 
 }  // namespace weft::cuda

@@ -24,7 +24,9 @@ void attention_hopper_e4m3(const Tensor& q, const Tensor& k, const Tensor& v,
 /// Whether attention_of_e4m3() can do it, of q [N, H, d].
 bool attention_of_e4m3_fits(const Shape& q);
 /// Attention of operands in e4m3: out [N, H, 128] bf16, or e4m3 to be multiplied by
-/// x.v_scale()->most / 448. Of args, scale and lse.
+/// x.v_scale->most / 448. Of args, scale and lse.
 void attention_of_e4m3(const E4m3Operands& x, const AttentionArgs& args, const Tensor& out);
+/// Ops::add_attention of operands in e4m3, with args.lse; out bf16.
+void add_attention_of_e4m3(const E4m3Operands& x, const AttentionArgs& args, const Tensor& out);
 
 }  // namespace weft::cuda

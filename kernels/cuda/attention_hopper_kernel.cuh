@@ -29,8 +29,8 @@ namespace weft::cuda::hopper_attention {
 
 // ---- producer ----------------------------------------------------------------------------------
 
-/// The tile whose first number is at that column and row; of a cluster's two blocks each copies
-/// half into both, one part of two in bf16, half of the rows in e4m3.
+/// The tile whose first number is at that column and row; of a cluster's two blocks each copies one
+/// of two parts into both.
 template <class T, int Count>
 __device__ __forceinline__ void load_tile(Row (&to)[T::parts][Count], Barrier& full, Barrier& empty,
                                           std::uint32_t parity, const CUtensorMap& map, int column,
@@ -41,12 +41,9 @@ __device__ __forceinline__ void load_tile(Row (&to)[T::parts][Count], Barrier& f
     for (int i = 0; i < T::parts; ++i) {
       load_box(to[i], full, map, column + i * half_width, row, head);
     }
-  } else if constexpr (T::parts == 2) {
-    load_box_for(0b11, to[rank], full, map, column + rank * half_width, row, head);
   } else {
-    constexpr int rows = 128;  // of K, or columns of the head
-    const int half = rank * (rows / 2);
-    load_box_for(0b11, to[0] + half, full, map, column, row + half, head);
+    static_assert(T::cluster == T::parts);
+    load_box_for(0b11, to[rank], full, map, column + rank * half_width, row, head);
   }
 }
 
@@ -402,8 +399,8 @@ Maps maps_of(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& ou
   const CUtensorMap out_map =
       out.dtype() == DType::f8e4m3 ? e4m3_head_map(out, group_rows) : head_map(out, group_rows);
   if constexpr (T::e4m3) {
-    return {e4m3_head_map(q, group_rows), e4m3_head_map(k, T::keys / T::cluster),
-            e4m3_transposed_map(v, head_width / T::cluster), out_map};
+    return {e4m3_head_map(q, group_rows), e4m3_head_map(k, T::keys), e4m3_transposed_map(v),
+            out_map};
   } else {
     return {head_map(q, group_rows), head_map(k, T::keys), head_map(v, T::keys), out_map};
   }
@@ -477,15 +474,12 @@ void attention_tiled_e4m3(const Tensor& q, const Tensor& k, const Tensor& v,
                           const AttentionArgs& args, const float* largest_out, const Tensor& out) {
   launch_tiled<T, Result::e4m3>(q, k, v, args, {nullptr, nullptr, nullptr, largest_out}, out);
 }
-/// attention_of_e4m3() in one tiling.
-template <class T>
-void attention_of_e4m3_tiled(const E4m3Operands& x, const AttentionArgs& args, const Tensor& out) {
-  const float* largest = &x.v_scale()->most;
-  const Scales scales{&token_scale(x.q)->descale, &token_scale(x.k)->descale, &x.v_scale()->descale,
-                      out.dtype() == DType::f8e4m3 ? largest : nullptr};
-  const auto launch =
-      out.dtype() == DType::f8e4m3 ? launch_tiled<T, Result::e4m3> : launch_tiled<T, Result::plain>;
-  launch(x.q, x.k, x.v, args, scales, out);
+/// attention_of_e4m3() and add_attention_of_e4m3().
+template <Result result>
+void launch_e4m3(const E4m3Operands& x, const AttentionArgs& args, const Tensor& out) {
+  launch_tiled<TilingE4m3, result>(
+      x.q, x.k, x.v, args,
+      {&x.q_scale->descale, &x.k_scale->descale, &x.v_scale->descale, &x.v_scale->most}, out);
 }
 
 }  // namespace weft::cuda::hopper_attention

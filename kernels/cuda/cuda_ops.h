@@ -56,6 +56,8 @@ class CudaOps final : public Ops {
                  Tensor out) override;
   void add_attention(const Tensor& q, const Tensor& k, const Tensor& v, float scale, Tensor out,
                      Tensor lse) override;
+  std::unique_ptr<BlockAttention> block_attention(const Tensor& q, float scale, std::int64_t fewest,
+                                                  Tensor out) override;
   // merge_attention.cu
   void merge_attention(Tensor out, Tensor lse, const Tensor& part, const Tensor& part_lse) override;
   // latents.cu

@@ -2,47 +2,38 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace weft {
-namespace {
-
-struct KeysAndValues {
-  Tensor k, v;
-};
-
-}  // namespace
 
 void RingAttention::run(Ops& ops, const Tensor& q, const Tensor& k, const Tensor& v, float scale,
                         std::span<const std::int64_t> sizes, const Tensor& out) {
   const int ranks = link_->size(), me = link_->rank();
   const int next = (me + 1) % ranks, previous = (me + ranks - 1) % ranks;
-  const Tensor lse = Tensor::empty({q.dim(1), q.dim(0)}, DType::f32, q.device());
-  KeysAndValues held{k, v};
-  const auto block = [&](std::int64_t tokens) { return k.shape().with(0, tokens); };
-  const std::int64_t largest = block(std::ranges::max(sizes)).numel();
-  link_->make_room(previous, next,
-                   {.landing = static_cast<std::size_t>(largest) * dtype_size(k.dtype())});
+  const auto attention = ops.block_attention(q, scale, std::ranges::min(sizes), out);
+  const BlockAttention::Form largest = attention->form(std::ranges::max(sizes));
+  link_->make_room(
+      previous, next,
+      {.landing = static_cast<std::size_t>(largest.shape.numel()) * dtype_size(largest.type)});
+  std::vector<Tensor> held = attention->pack(k, v);
   for (int step = 0; step < ranks; ++step) {
-    KeysAndValues coming;
+    const int owner = (me + ranks - step) % ranks, next_owner = (me + 2 * ranks - step - 1) % ranks;
+    std::vector<Tensor> coming;
     TensorLink::Pending arriving;
     if (step + 1 < ranks) {
-      const int owner = (me + 2 * ranks - step - 1) % ranks;
-      const Shape theirs = block(sizes[static_cast<std::size_t>(owner)]);
-      coming = {link_->landing(previous, theirs, k.dtype(), k.device()),
-                link_->landing(previous, theirs, v.dtype(), v.device())};
+      const auto form = attention->form(sizes[static_cast<std::size_t>(next_owner)]);
+      std::vector<TensorMessage> sends, receives;
+      for (int i = 0; i < form.count; ++i) {
+        coming.push_back(link_->landing(previous, form.shape, form.type, k.device()));
+        sends.push_back({held[static_cast<std::size_t>(i)], next});
+        receives.push_back({coming.back(), previous});
+      }
       // Asked for before the attention, so that they run beside each other.
-      arriving = link_->start({{held.k, next}, {held.v, next}},
-                              {{coming.k, previous}, {coming.v, previous}});
+      arriving = link_->start(std::move(sends), std::move(receives));
     }
-    if (step == 0) {
-      ops.attention(q, held.k, held.v, {.scale = scale, .lse = lse}, out);
-    } else {
-      ops.add_attention(q, held.k, held.v, scale, out, lse);
-    }
-    if (step + 1 < ranks) {
-      arriving.finish();
-      held = std::move(coming);
-    }
+    attention->add(held, sizes[static_cast<std::size_t>(owner)]);
+    arriving.finish();
+    held = std::move(coming);
   }
 }
 

@@ -58,6 +58,9 @@ GridWork grid_work(const WindowPlan& windows, const Clip& clip, const ModelFolde
                 .overlaps = {},
                 .guided = clip.guided(),
                 .element_bytes = machine.precision == Precision::f32 ? 4.0 : 2.0,
+                .ring_bytes = machine.precision == Precision::f32   ? 4.0
+                              : machine.precision == Precision::fp8 ? 1.0
+                                                                    : 2.0,
                 .ranks_per_node = machine.ranks_per_node,
                 // On the CPU the same job gives the same bytes on any number of ranks.
                 .ring_unasked = machine.device == DeviceKind::cuda};

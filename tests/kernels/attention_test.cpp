@@ -123,6 +123,33 @@ TEST_P(AttentionTest, may_be_added_to_that_over_other_keys) {
   }
 }
 
+// Keys and values of several ranks, of unequal numbers of tokens, one block after another.
+TEST_P(AttentionTest, block_by_block) {
+  for (const std::int64_t width : {6, 128}) {
+    SCOPED_TRACE(width);
+    const std::vector<std::int64_t> ends{5, 138, 171};
+    const Tensor q = random_act({70, 3, width}, 1);
+    const Tensor k = random_act({ends.back(), 3, width}, 2), v = random_act(k.shape(), 3);
+    const float scale = 1 / std::sqrt(static_cast<float>(width));
+    const Tensor out = run(q.shape(), [&](const Backend& on, Tensor y) {
+      const auto blocks = on.ops.block_attention(on.act(q), scale, 5, y);
+      for (std::int64_t begin = 0; const std::int64_t end : ends) {
+        const auto block = blocks->pack(on.act(k.slice(begin, end)), on.act(v.slice(begin, end)));
+        const auto form = blocks->form(end - begin);
+        ASSERT_EQ(std::ssize(block), form.count);
+        for (const Tensor& part : block) {
+          EXPECT_EQ(part.shape(), form.shape);
+          EXPECT_EQ(part.dtype(), form.type);
+        }
+        blocks->add(block, end - begin);
+        begin = end;
+      }
+    });
+    const auto expected = reference::attention(q, k, v, {.scale = scale});
+    EXPECT_LT(relative_error(out, expected.out), 2 * out_bound());  // rounded after every block
+  }
+}
+
 // Rows of larger tensors: with 5 heads of 6 a slice is not even 16-byte aligned.
 TEST_P(AttentionTest, tensors_may_be_slices) {
   for (const std::int64_t width : {6, 64, 128}) {
@@ -333,6 +360,48 @@ TEST(AttentionFp8Test, agrees_with_the_loop) {
       EXPECT_LT(error, bound) << tokens << " tokens, from " << begin;
       RecordProperty(fmt::format("error_{}_{}", tokens, begin), fmt::format("{:.4f}", error));
     }
+  }
+}
+
+// As ranks hand keys and values on: every block has its own scales, and lies in memory that was
+// something else before. Bound as above.
+TEST(AttentionFp8Test, block_by_block) {
+  const std::shared_ptr<Ops> ops = cuda_ops(Precision::fp8);
+  if (ops == nullptr) GTEST_SKIP() << "no CUDA: " << cuda_absent_reason();
+  const std::int64_t heads = 3, width = 128, tokens = 4100;
+  const std::vector<std::int64_t> sizes{4096, 4223, 4100};
+  const auto rounded = [&](std::int64_t rows, unsigned seed, float size) {
+    return as_float(random_tensor({rows, heads, width}, seed, size).as(DType::bf16));
+  };
+  const Backend on{*ops};
+  const AttentionArgs args{.scale = 0.25F / std::sqrt(static_cast<float>(width))};
+  const Tensor q = rounded(tokens, 1, 0.5F);
+  const Tensor y = on.act(Tensor::zeros(q.shape()));
+  const auto blocks = ops->block_attention(on.act(q), args.scale, 4096, y);
+  if (blocks->form(4096).count != 1) GTEST_SKIP() << "no kernel for blocks in e4m3 on this GPU";
+  const Tensor k = Tensor::empty({12'419, heads, width}), v = Tensor::empty(k.shape());
+  std::int64_t begin = 0;
+  for (unsigned b = 0; const std::int64_t size : sizes) {
+    const Tensor some_k = rounded(size, 2 + 2 * b, 1 + static_cast<float>(b));
+    const Tensor some_v = rounded(size, 3 + 2 * b, 8 / (1 + static_cast<float>(b)));
+    copy(some_k, k.slice(begin, begin + size));
+    copy(some_v, v.slice(begin, begin + size));
+    const Tensor packed = blocks->pack(on.act(some_k), on.act(some_v)).front();
+    const auto form = blocks->form(size);
+    ASSERT_EQ(packed.shape(), form.shape);
+    ASSERT_LT(packed.bytes(), 2 * static_cast<std::size_t>(some_k.numel()) * 103 / 100);
+    const Tensor arrived = Tensor::empty(form.shape, form.type, DeviceKind::cuda);
+    copy(packed, arrived);
+    blocks->add(std::array{arrived}, size);
+    begin += size;
+    ++b;
+  }
+  const Tensor out = as_float(y.to(DeviceKind::cpu));
+  for (const std::int64_t first : {std::int64_t{0}, tokens / 2, tokens - 20}) {
+    const auto expected = reference::attention(q.slice(first, first + 20), k, v, args);
+    const double error = relative_error(out.slice(first, first + 20), expected.out);
+    EXPECT_LT(error, 5e-2) << "from " << first;
+    RecordProperty(fmt::format("error_{}", first), fmt::format("{:.4f}", error));
   }
 }
 

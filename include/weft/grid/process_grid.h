@@ -51,6 +51,7 @@ struct GridWork {
   std::vector<WindowOverlap> overlaps = {};  // of windows that share cells; {}: none travel
   bool guided = true;
   double element_bytes = 2;  // of activations on their way
+  double ring_bytes = 2;     // of a number of the keys and values that travel around a ring
   int ranks_per_node = 1;
   bool ring_unasked =
       true;  // false: a ring, which agrees to rounding only, is not chosen by itself

@@ -19,6 +19,7 @@
 #include <string>
 
 #include "weft/device/tensor.h"
+#include "weft/ops/block_attention.h"
 
 namespace weft {
 
@@ -151,6 +152,13 @@ class Ops {
     attention(q, k, v, {.scale = scale, .lse = part_lse}, part);
     merge_attention(std::move(out), std::move(lse), part, part_lse);
   }
+  /// For the attention of q over keys and values that add() gets block by block, of `fewest` or
+  /// more tokens each. q, out [Nq, H, d] act, at multiples of 16 bytes on CUDA. In fp8 precision
+  /// blocks of many tokens are handed on in e4m3, half as many bytes.
+  [[nodiscard]] virtual std::unique_ptr<BlockAttention> block_attention(const Tensor& q,
+                                                                        float scale,
+                                                                        std::int64_t fewest,
+                                                                        Tensor out);
   /// Latents to the rows of the patch embedding: y[(t,h,w), (c,i,j)] = z[c, t, 2h+i, 2w+j].
   /// z [C, T, 2h', 2w'] float32, y [T h' w', 4 C] act  (spec 4.2).
   virtual void patchify(const Tensor& z, Tensor y) = 0;

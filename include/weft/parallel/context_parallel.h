@@ -7,8 +7,8 @@
 // `ulysses` ranks, contiguous. Within r the ranks trade tokens for heads: u gets all tokens of r
 // for its share of the heads. Along the ring keys and values travel, and partial results are merged
 // by their log-sum-exp. Agrees with one rank to rounding; on the CPU, without a ring, to the bit.
-// A ring needs those sums, which are given in bf16 only: with Precision::fp8 the attention of a
-// ring runs in bf16, that of Ulysses alone in fp8.
+// With Precision::fp8 keys and values travel in e4m3 where the GPU has a kernel for it
+// (Ops::block_attention()).
 
 #include <memory>
 
