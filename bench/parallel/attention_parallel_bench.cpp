@@ -5,13 +5,11 @@
 #include <cstdio>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-
 #include "weft/base/rng.h"
 #include "weft/base/stages.h"
 #include "weft/parallel/context_parallel.h"
 
-#include "rank_ops.h"
+#include "rank_program.h"
 
 namespace weft::bench {
 namespace {
@@ -233,32 +231,18 @@ class Bench {
   float scale_;
 };
 
-int main_of(int argc, char** argv) {
-  const Session session(argc, argv);
-  try {
-    Arguments a;
-    CLI::App app("Times self-attention shared by the ranks of mpirun.",
-                 "weft-bench-attention-parallel");
-    describe(app, a);
-    try {
-      app.parse(argc, argv);
-    } catch (const CLI::ParseError& e) {
-      const bool help = e.get_exit_code() == 0;
-      if (session.rank() == 0) app.exit(e);
-      return help ? 0 : 2;
-    }
-    if (a.tokens < session.size()) {
-      fail_input("--tokens {}: want at least one for each of {} ranks", a.tokens, session.size());
-    }
-    Bench(a, session).run();
-    return 0;
-  } catch (const std::exception& e) {
-    fmt::print(stderr, "weft-bench-attention-parallel: rank {}: {}\n", session.rank(), e.what());
-    Session::abort(1);  // the others would wait for ever
+void run(const Arguments& a, const Session& session) {
+  if (a.tokens < session.size()) {
+    fail_input("--tokens {}: want at least one for each of {} ranks", a.tokens, session.size());
   }
+  Bench(a, session).run();
 }
 
 }  // namespace
 }  // namespace weft::bench
 
-int main(int argc, char** argv) { return weft::bench::main_of(argc, argv); }
+int main(int argc, char** argv) {
+  using namespace weft::bench;
+  return main_of<Arguments>(argc, argv, "Times self-attention shared by the ranks of mpirun",
+                            describe, run);
+}

@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <fstream>
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "weft/base/stages.h"
@@ -15,7 +14,7 @@
 
 #include "../model/sizes.h"
 #include "../model/values.h"
-#include "rank_ops.h"
+#include "rank_program.h"
 
 namespace weft::bench {
 namespace {
@@ -165,17 +164,7 @@ void run(const Arguments& a, const Session& session) {
 }  // namespace weft::bench
 
 int main(int argc, char** argv) {
-  using namespace weft;
-  bench::Arguments arguments;
-  CLI::App app("A step of denoising shared by the ranks of one mpirun");
-  bench::describe(app, arguments);
-  CLI11_PARSE(app, argc, argv);
-  const Session session(argc, argv);
-  try {
-    bench::run(arguments, session);
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "%s\n", e.what());
-    Session::abort(dynamic_cast<const InputError*>(&e) != nullptr ? 2 : 1);
-  }
-  return 0;
+  using namespace weft::bench;
+  return main_of<Arguments>(argc, argv, "A step of denoising shared by the ranks of one mpirun",
+                            describe, run);
 }

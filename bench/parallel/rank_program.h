@@ -1,9 +1,13 @@
 #pragma once
-// The operations of a rank of these benchmarks.
+// What the programs that mpirun starts have in common.
 
 #include <algorithm>
+#include <cstdio>
+#include <exception>
 #include <memory>
 #include <string>
+
+#include <CLI/CLI.hpp>
 
 #include "weft/base/error.h"
 #include "weft/comm/session.h"
@@ -23,6 +27,28 @@ inline std::unique_ptr<Ops> rank_ops(const std::string& device, const std::strin
   auto ops = make_cuda_ops(session.local_rank() % std::max(1, cuda_device_count()), wanted);
   if (ops == nullptr) fail_input("--device cuda: {}; --device cpu works", cuda_absent_reason());
   return ops;
+}
+
+/// The program: options into Arguments by describe(app, arguments), then run(arguments, session).
+/// Returns the exit code: 2 where the user is to mend something. An error ends all ranks.
+template <class Arguments>
+int main_of(int argc, char** argv, const char* about, void (*describe)(CLI::App&, Arguments&),
+            void (*run)(const Arguments&, const Session&)) {
+  const Session session(argc, argv);
+  Arguments arguments;
+  CLI::App app(about);
+  describe(app, arguments);
+  try {
+    app.parse(argc, argv);
+    run(arguments, session);
+    return 0;
+  } catch (const CLI::ParseError& e) {  // every rank finds the same
+    if (session.rank() == 0) app.exit(e);
+    return e.get_exit_code() == 0 ? 0 : 2;
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "rank %d: %s\n", session.rank(), e.what());
+    Session::abort(dynamic_cast<const InputError*>(&e) != nullptr ? 2 : 1);
+  }
 }
 
 }  // namespace weft::bench
