@@ -15,7 +15,8 @@ class BlockAttention {
   virtual ~BlockAttention() = default;
 
   /// What a block is on its way: `count` tensors of one shape and type. It depends on the block's
-  /// tokens and on what Ops::block_attention() was asked for, so that every rank knows it.
+  /// tokens and on what Ops::block_attention() was asked for, so that every rank knows it; in fp8
+  /// precision also on the kind of GPU, of which a ring must not have two.
   struct Form {
     int count;
     Shape shape;
